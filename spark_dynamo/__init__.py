@@ -1,0 +1,1 @@
+"""DynamoDB tables as DataFrames of Apache Spark, in pure Python."""

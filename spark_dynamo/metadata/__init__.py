@@ -1,0 +1,1 @@
+"""The three metadata tables: their models, keys and indexes."""

@@ -1,0 +1,1 @@
+"""The Spark DataSource `dynamo-meta`."""

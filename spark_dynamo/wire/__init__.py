@@ -1,0 +1,1 @@
+"""DynamoDB JSON <-> Arrow, pure functions of (schema, bytes)."""
