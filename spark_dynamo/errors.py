@@ -8,6 +8,7 @@
     ├── ConnectionError              the server can't be reached or doesn't answer
     │   └── RequestFailedError       DynamoDB refused a request, or retries came to their end
     │       ├── AccessDeniedError    credentials are missing, expired or lack a permission
+    │       ├── InvalidResponseError an answer that is no valid DynamoDB JSON
     │       ├── TableNotFoundError   there is no such table or index
     │       └── UnwrittenItemsError  items that DynamoDB did not take within the retry budget
     ├── ItemNotFoundError            there is no item with that key (also a LookupError)
@@ -18,7 +19,8 @@
         ├── InvalidItemError         a row that DynamoDB can't take
         └── DuplicateKeyError        two rows of one write with the same key
 
-Constructors take facts and write the sentence. All of them survive pickling, so that they cross Spark's process borders whole.
+Constructors take facts and write the sentence. All of them survive pickling, so that they cross Spark's process
+borders whole.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ __all__ = [
     "DuplicateKeyError",
     "DynamoDBWrapperError",
     "InvalidItemError",
+    "InvalidResponseError",
     "ItemError",
     "ItemNotFoundError",
     "MalformedItemError",
@@ -108,7 +111,7 @@ def _picklable(error: BaseException | None) -> BaseException | None:
     if error is None:
         return None
     try:
-        pickle.loads(pickle.dumps(error))
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     except Exception:  # anything at all may go wrong in a foreign __reduce__
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
@@ -128,7 +131,7 @@ class OptionError(ConfigurationError):
         self.option = option
 
 
-class ConnectionError(DynamoDBWrapperError):
+class ConnectionError(DynamoDBWrapperError):  # noqa: A001 - the public name, a sibling of the builtin
     """The server can't be reached or doesn't answer."""
 
     def __init__(
@@ -157,6 +160,14 @@ class AccessDeniedError(RequestFailedError):
     """Credentials are missing, expired or lack a permission."""
 
 
+class InvalidResponseError(RequestFailedError):
+    """An answer that is no valid DynamoDB JSON: cut off, corrupted, or with text that is no Unicode."""
+
+    def __init__(self, table: str, problem: str, original_error: BaseException | None = None) -> None:
+        super().__init__(f"The answer for table '{table}' is no valid DynamoDB JSON: {problem}", original_error)
+        self.table = table
+
+
 class TableNotFoundError(RequestFailedError):
     """There is no such table or index in that region."""
 
@@ -182,9 +193,10 @@ class UnwrittenItemsError(RequestFailedError):
         **context: Any,
     ) -> None:
         shown = ", ".join(show_key(key) for key in keys)
+        cause = f", because: {original_error}" if original_error else ""
         super().__init__(
-            f"{count} items were not written to table '{table}', the first with the keys {shown}. The write is safe to "
-            "repeat: raise the table's write capacity or lower the number of tasks, then run it again",
+            f"{count} items were not written to table '{table}', the first with the keys {shown}{cause}. The write is "
+            "safe to repeat once the cause is gone",
             original_error,
             **context,
         )
@@ -232,7 +244,7 @@ class ItemError(DynamoDBWrapperError, ValueError):
 
 
 class MalformedItemError(ItemError):
-    """An item read from DynamoDB that doesn't fit the schema."""
+    """An item read from DynamoDB that doesn't fit the schema; `found` is None where the attribute is missing."""
 
     def __init__(
         self,
@@ -241,30 +253,41 @@ class MalformedItemError(ItemError):
         key: Mapping[str, object],
         attribute: str,
         value: object,
-        found: str,
+        found: str | None,
         expected: str,
-        hint: str = "",
+        problem: str = "",
     ) -> None:
-        super().__init__(
-            f"Table '{table}', item {show_key(key)}: attribute '{attribute}' is {shorten(value)}, of DynamoDB type "
-            f"{found}, and does not fit {expected} of the schema." + (f" {hint}" if hint else ""),
-            table=table,
-            key=key,
-            attribute=attribute,
-        )
+        where = f"Table '{table}', item {show_key(key)}: attribute '{attribute}'"
+        if found is None:
+            sentence = f"{where} is missing, but the schema's {expected} is not nullable. Make the column nullable"
+        elif found == "NULL":
+            sentence = f"{where} is NULL, but the schema's {expected} is not nullable. Make the column nullable"
+        else:
+            reason = f": {problem}" if problem else ""
+            sentence = (
+                f"{where} is {shorten(value)}, of DynamoDB type {found}, and does not fit the schema's "
+                f"{expected}{reason}. Give the column a type that holds it"
+            )
+        super().__init__(f"{sentence}, or correct the item", table=table, key=key, attribute=attribute)
         self.value = shorten(value)
         self.found = found
         self.expected = expected
 
 
 class InvalidItemError(ItemError):
-    """A row that DynamoDB can't take."""
+    """A row that DynamoDB can't take; `attribute` is None where the item as a whole is the problem."""
 
-    def __init__(self, *, table: str, key: Mapping[str, object], attribute: str | None, problem: str) -> None:
-        where = f", attribute '{attribute}'" if attribute else ""
+    def __init__(
+        self, *, table: str, key: Mapping[str, object], attribute: str | None, value: object, problem: str
+    ) -> None:
+        what = f"attribute '{attribute}' is {shorten(value)}: " if attribute else ""
         super().__init__(
-            f"Row {show_key(key)} for table '{table}'{where}: {problem}", table=table, key=key, attribute=attribute
+            f"Row {show_key(key)} can't be written to table '{table}': {what}{problem}",
+            table=table,
+            key=key,
+            attribute=attribute,
         )
+        self.value = shorten(value)
         self.problem = problem
 
 

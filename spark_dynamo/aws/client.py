@@ -1,0 +1,206 @@
+"""Connections to DynamoDB: where, as whom, and one botocore client per process for each.
+
+Two kinds of client share the same settings: `dynamodb_client` is boto3's own, for everything that handles single items
+or tables; `raw_client` takes and gives the bodies of bulk operations as bytes, so that Arrow can read and write them.
+Signing, endpoints and credentials are botocore's in both. Clients are never pickled: a `Connection` is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    CredentialProvider,
+    CredentialResolver,
+    DeferredRefreshableCredentials,
+)
+from botocore.exceptions import BotoCoreError
+from botocore.parsers import ResponseParser, ResponseParserFactory
+
+from spark_dynamo.aws.announcement import find_announcement
+from spark_dynamo.aws.failures import explain
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from spark_dynamo.config import DynamoDBConfig
+
+RAW_OPERATIONS = ("Scan", "Query", "BatchGetItem", "BatchWriteItem")
+_AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
+_RAW_OUTPUTS = frozenset(f"{operation}Output" for operation in RAW_OPERATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where DynamoDB is and as whom to speak to it; what is None is left to AWS's own chain (environment, profile, role).
+
+    Timeouts are in seconds. Secrets are left out of the repr.
+    """
+
+    region: str | None = None
+    endpoint_url: str | None = None
+    profile: str | None = None
+    access_key_id: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    role_arn: str | None = None
+    external_id: str | None = field(default=None, repr=False)
+    role_session_name: str = "spark-dynamo"
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    max_pool_connections: int = 64
+    max_attempts: int = 5
+
+    @classmethod
+    def from_config(cls, config: DynamoDBConfig) -> Connection:
+        """The connection that a configuration describes."""
+        return cls(
+            region=config.region_name,
+            endpoint_url=config.endpoint_url,
+            access_key_id=_text(config.aws_access_key_id),
+            secret_access_key=_text(config.aws_secret_access_key),
+            session_token=_text(config.aws_session_token),
+            connect_timeout=config.timeout_seconds,
+            read_timeout=config.timeout_seconds,
+            max_pool_connections=config.max_pool_connections,
+            max_attempts=config.retries + 1,
+        ).located()
+
+    def located(self) -> Connection:
+        """The same connection, or the embedded server's where there is one and nothing here says where to go."""
+        if self.endpoint_url or self.profile or self.role_arn or any(os.environ.get(name) for name in _AWS_ENDPOINTS):
+            return self
+        embedded = find_announcement()
+        if embedded is None:
+            return self
+        return replace(
+            self,
+            endpoint_url=embedded.endpoint_url,
+            region=self.region or embedded.region,
+            access_key_id=self.access_key_id or "local",
+            secret_access_key=self.secret_access_key or "local",
+        )
+
+
+def dynamodb_client(connection: Connection) -> Any:
+    """boto3's own DynamoDB client for that connection, one per process; threads may share it."""
+    return _client(connection, False, os.getpid())
+
+
+def raw_client(connection: Connection) -> Any:
+    """A client whose bulk operations take a `RawBody` parameter of JSON bytes and answer with the `Body` as bytes.
+
+    It makes each request once: `aws.requests` repeats what may be repeated, with one budget for all of a task's threads.
+    """
+    return _client(connection, True, os.getpid())
+
+
+@lru_cache(maxsize=32)
+def _client(connection: Connection, raw: bool, process: int) -> Any:  # process: a forked child needs its own sockets
+    try:
+        session = _session(connection)
+        if raw:
+            session.register_component("response_parser_factory", _RawParserFactory())
+        client = boto3.session.Session(botocore_session=session).client(
+            "dynamodb",
+            endpoint_url=connection.endpoint_url,
+            config=Config(
+                connect_timeout=connection.connect_timeout,
+                read_timeout=connection.read_timeout,
+                max_pool_connections=connection.max_pool_connections,
+                retries={"mode": "standard", "total_max_attempts": 1 if raw else connection.max_attempts},
+                parameter_validation=not raw,
+                tcp_keepalive=True,
+            ),
+        )
+    except BotoCoreError as error:
+        raise explain(error, connection.endpoint_url, connection.region) from error
+    if raw:
+        for operation in RAW_OPERATIONS:
+            client.meta.events.register(f"provide-client-params.dynamodb.{operation}", _keep_body)
+            client.meta.events.register(f"before-call.dynamodb.{operation}", _put_body)
+    return client
+
+
+def _session(connection: Connection) -> botocore.session.Session:
+    session = botocore.session.Session(profile=connection.profile)
+    if connection.region:
+        session.set_config_variable("region", connection.region)
+    if connection.access_key_id and connection.secret_access_key:
+        session.set_credentials(connection.access_key_id, connection.secret_access_key, connection.session_token)
+    if connection.role_arn:
+        _assume_role(session, connection, connection.role_arn)
+    return session
+
+
+def _assume_role(session: botocore.session.Session, connection: Connection, role_arn: str) -> None:
+    """Make the session act as the role, with credentials that renew themselves in long jobs."""
+    source = session.get_credentials()
+    if source is None:
+        raise botocore.exceptions.NoCredentialsError
+    arguments = {"RoleSessionName": connection.role_session_name}
+    if connection.external_id:
+        arguments["ExternalId"] = connection.external_id
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=session.create_client,
+        source_credentials=source,
+        role_arn=role_arn,
+        extra_args=arguments,
+    )
+    credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+    session.register_component("credential_provider", CredentialResolver([_Ready(credentials)]))
+    vars(session)["_credentials"] = None  # nothing public makes a session forget what it has loaded
+
+
+class _Ready(CredentialProvider):
+    """A credential provider that has its credentials already."""
+
+    METHOD = CANONICAL_NAME = "spark-dynamo-role"
+
+    def __init__(self, credentials: DeferredRefreshableCredentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> DeferredRefreshableCredentials:
+        return self._credentials
+
+
+class _RawParserFactory(ResponseParserFactory):
+    """Parsers that hand back the body of a bulk operation untouched and leave all else to the stock parser."""
+
+    def create_parser(self, protocol_name: str) -> ResponseParser:
+        stock: Any = super().create_parser(protocol_name)
+        parse_stock = stock.parse
+
+        def parse(response: Mapping[str, Any], shape: Any) -> Any:
+            if response["status_code"] >= 300 or shape is None or shape.name not in _RAW_OUTPUTS:
+                return parse_stock(response, shape)
+            headers = {name.lower(): value for name, value in response["headers"].items()}
+            metadata = {"HTTPStatusCode": response["status_code"], "HTTPHeaders": headers}
+            return {"Body": response["body"], "ResponseMetadata": metadata}
+
+        stock.parse = parse
+        return cast("ResponseParser", stock)
+
+
+def _keep_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Take the ready-made body out of the parameters; the others only tell botocore which table it is about."""
+    context["raw_body"] = params.pop("RawBody")
+    return params
+
+
+def _put_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    """Replace the serialized request by the ready-made one, before it is signed."""
+    params["body"] = context["raw_body"]
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

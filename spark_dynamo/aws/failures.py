@@ -1,0 +1,145 @@
+"""What may be repeated, and what each failure means in a sentence with something to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+
+from spark_dynamo.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    ConnectionError,
+    DynamoDBWrapperError,
+    RequestFailedError,
+    TableNotFoundError,
+)
+
+THROTTLING_CODES = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_SERVER_CODES = frozenset(
+    {"InternalServerError", "InternalFailure", "ServiceUnavailable", "RequestTimeout", "500", "503"}
+)
+_TRANSIENT_ERRORS = (
+    ConnectTimeoutError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+_CREDENTIAL_CODES = {
+    "ExpiredToken": "The session token has expired. Renew it, or let a role or profile renew it by itself",
+    "ExpiredTokenException": "The session token has expired. Renew it, or let a role or profile renew it by itself",
+    "IncompleteSignatureException": "AWS can't read the signature. Check the access key and the secret access key",
+    "InvalidClientTokenId": "AWS doesn't know the access key. Check it, and that it belongs to this partition",
+    "InvalidSignatureException": "The signature doesn't match. Check the secret access key and this machine's clock",
+    "MissingAuthenticationToken": "The request carries no credentials. Set a profile, a role or keys",
+    "UnrecognizedClientException": "AWS doesn't know the access key or session token. Check both, and the region",
+}
+
+
+class CorruptAnswerError(Exception):
+    """The body of an answer doesn't match its CRC32 header."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may succeed when it is sent again."""
+    if isinstance(error, CorruptAnswerError):
+        return True
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return error_code(error) in THROTTLING_CODES | _SERVER_CODES or status >= 500 or status == 429
+    return isinstance(error, _TRANSIENT_ERRORS)
+
+
+def never_reached(error: BaseException) -> bool:
+    """Whether nobody answered at the endpoint at all."""
+    return isinstance(error, EndpointConnectionError | ConnectTimeoutError)
+
+
+def error_code(error: ClientError) -> str:
+    """DynamoDB's own code, as in `ProvisionedThroughputExceededException`."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def explain(
+    error: BaseException, endpoint: str | None, region: str | None, table: str | None = None
+) -> DynamoDBWrapperError:
+    """The error of this package that says what happened and what to do."""
+    where: dict[str, Any] = {"endpoint": endpoint, "region": region}
+    if isinstance(error, ClientError):
+        return _explain_code(error, table, where)
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return AccessDeniedError(
+            "No AWS credentials were found. Set a profile, a role, the AWS_* environment variables, or the options "
+            "accessKeyId and secretAccessKey; for local work use sd.local_dynamodb()",
+            error,
+            **where,
+        )
+    if isinstance(error, NoRegionError):
+        return ConfigurationError("No AWS region is known. Set option 'region' or the variable AWS_REGION", error)
+    if isinstance(error, ProfileNotFound):
+        return ConfigurationError(f"{error}. Check option 'profile' and ~/.aws/config", error)
+    if never_reached(error):
+        return ConnectionError(
+            "Nobody answers at the DynamoDB endpoint. Check the endpoint, the region and the network"
+            + ("" if endpoint else "; for a local server set option 'endpointUrl' or DYNAMODB_ENDPOINT_URL"),
+            error,
+            **where,
+        )
+    if is_transient(error):
+        return ConnectionError(f"The connection to DynamoDB keeps failing: {error}", error, **where)
+    if isinstance(error, BotoCoreError):
+        return ConnectionError(f"The request to DynamoDB could not be made: {error}", error, **where)
+    return RequestFailedError(f"The request to DynamoDB failed: {error}", error, **where)
+
+
+def _explain_code(error: ClientError, table: str | None, where: dict[str, Any]) -> DynamoDBWrapperError:
+    code = error_code(error)
+    said = str(error.response.get("Error", {}).get("Message", ""))
+    about = f" on table '{table}'" if table else ""
+    if code == "ResourceNotFoundException":
+        return TableNotFoundError(table or "?", error, code=code, **where)
+    if code == "AccessDeniedException":
+        return AccessDeniedError(
+            f"AWS denies the request{about}: {said}. Add the permission it names to the role or user",
+            error,
+            code=code,
+            **where,
+        )
+    if code in _CREDENTIAL_CODES:
+        return AccessDeniedError(_CREDENTIAL_CODES[code], error, code=code, **where)
+    if code in THROTTLING_CODES:
+        return RequestFailedError(
+            f"DynamoDB keeps throttling{about}: {said}. Raise the table's capacity, or lower the number of tasks",
+            error,
+            code=code,
+            **where,
+        )
+    return RequestFailedError(f"DynamoDB refused the request{about}: {said}", error, code=code, **where)

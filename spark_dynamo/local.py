@@ -1,0 +1,108 @@
+"""An embedded local DynamoDB: moto's server in this process, over HTTP, on loopback only."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import socket
+import urllib.request
+from types import TracebackType
+from typing import Any
+
+from spark_dynamo.aws.announcement import Announcement, announce, find_announcement
+from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.errors import ConfigurationError
+
+_HOST = "127.0.0.1"
+
+
+class LocalDynamoDB:
+    """A local DynamoDB that later reads and writes of this process find by themselves.
+
+    It starts at once and ends with `stop()`, at the end of a `with` block, or with the process; its tables are gone then.
+    Where the variable DYNAMODB_ENDPOINT_URL is set, that server is used instead, and left running.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._server: Any = None
+        self._before: Announcement | None = None
+        given = os.environ.get("DYNAMODB_ENDPOINT_URL")
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        if given:
+            self.endpoint_url, self.region = given, region
+            return
+        self._server = _start(port)
+        self.endpoint_url, self.region = "http://{}:{}".format(*self._server.get_host_and_port()), region
+        self._before = find_announcement()
+        announce(Announcement(self.endpoint_url, self.region))
+        atexit.register(self.stop)
+
+    @property
+    def connection(self) -> Connection:
+        """How to reach it."""
+        return Connection(self.region, self.endpoint_url, access_key_id="local", secret_access_key="local")  # noqa: S106
+
+    def client(self) -> Any:
+        """A boto3 client for it."""
+        return dynamodb_client(self.connection)
+
+    def stop(self) -> None:
+        """End the server and forget its tables; a second call does nothing."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        atexit.unregister(self.stop)
+        announce(self._before)
+        # moto keeps tables per process, not per server
+        reset = urllib.request.Request(f"{self.endpoint_url}/moto-api/reset", method="POST")  # noqa: S310 - our own
+        urllib.request.urlopen(reset, timeout=10).close()  # noqa: S310
+        server.stop()
+
+    def __enter__(self) -> LocalDynamoDB:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"LocalDynamoDB({self.endpoint_url})"
+
+
+def local_dynamodb(port: int = 0) -> LocalDynamoDB:
+    """Start a local DynamoDB in this process, on a free port or the given one; a context manager.
+
+    Raises ConfigurationError where moto is not installed (`pip install 'spark-dynamo[local]'`) or the port is taken.
+
+    >>> with local_dynamodb() as server:  # doctest: +SKIP
+    ...     spark.read.format("dynamo-meta").load("pipeline_run_logs").show()
+    """
+    return LocalDynamoDB(port)
+
+
+def _start(port: int) -> Any:
+    try:
+        from moto.server import ThreadedMotoServer
+    except ImportError as error:
+        raise ConfigurationError(
+            "The embedded DynamoDB needs moto: pip install 'spark-dynamo[local]', or set DYNAMODB_ENDPOINT_URL", error
+        ) from error
+    _check_free(port)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request otherwise
+    server = ThreadedMotoServer(ip_address=_HOST, port=port, verbose=False)
+    server.start()
+    return server
+
+
+def _check_free(port: int) -> None:
+    """moto would wait forever for a server that could not take its port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {port} of {_HOST} can't be used: {error}. Choose another one", error
+            ) from error

@@ -1,0 +1,101 @@
+"""The data source `dynamo-meta`, as Spark sees it."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING
+
+from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceWriter
+from pyspark.sql.types import StructType
+
+from spark_dynamo.source.options import SourceOptions
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from spark_dynamo.aws.tables import TableDescription
+
+# What a read or write needs to know of the world is imported inside the methods: they run once, on the driver's side, but
+# every worker of Spark that touches this class imports this module.
+
+
+class DynamoDataSource(DataSource):
+    """DynamoDB tables by `spark.read.format("dynamo-meta")` and `df.write.format("dynamo-meta")`."""
+
+    def __init__(self, options: MutableMapping[str, str]) -> None:
+        super().__init__(options)
+        self._parsed = SourceOptions(options)
+
+    @classmethod
+    def name(cls) -> str:
+        """The name behind `format` and `USING`."""
+        return "dynamo-meta"
+
+    def schema(self) -> StructType:
+        """The schema of a read that was given none: a metadata table's comes from its model."""
+        from spark_dynamo.errors import SchemaError
+        from spark_dynamo.schema.bridge import struct_type
+        from spark_dynamo.source.location import metadata_table
+
+        table = metadata_table(self._parsed)
+        if table is None:
+            raise SchemaError(
+                self._parsed.table,
+                "the table needs a schema: give one by .schema('id STRING, amount DECIMAL(10,2)') or "
+                ".schema(sd.struct_type(Model))",
+            )
+        return struct_type(table.model)
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """A parallel scan of the table."""
+        from spark_dynamo.source.location import connection, physical_name
+        from spark_dynamo.source.reader import ScanReader
+        from spark_dynamo.wire.types import arrow_schema
+
+        arrow_schema(schema)  # a column without a DynamoDB form is an error here, not in every task
+        options = self._parsed
+        table = self._describe()
+        return ScanReader(
+            connection=connection(options),
+            table=physical_name(options),
+            key_names=tuple(key.name for key in (table.partition_key, table.sort_key) if key),
+            schema=schema,
+            size_bytes=table.size_bytes,
+            consistent_read=options.consistent_read,
+            num_partitions=options.num_partitions,
+            segments=options.segments,
+        )
+
+    def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
+        """A writer that puts each row as an item."""
+        from spark_dynamo.errors import OptionError
+        from spark_dynamo.source.location import connection, physical_name
+        from spark_dynamo.source.writer import PutWriter, check_keys
+
+        if overwrite:
+            raise OptionError(
+                "mode", "'overwrite' is not supported; use mode('append'), which replaces items with the same keys"
+            )
+        options = self._parsed
+        table = self._describe()
+        check_keys(schema, table)
+        return PutWriter(
+            connection=connection(options),
+            table=table,
+            table_name=physical_name(options),
+            schema=schema,
+            nulls=options.nulls,
+            duplicates=options.duplicates,
+        )
+
+    def _describe(self) -> TableDescription:
+        from spark_dynamo.aws.client import raw_client
+        from spark_dynamo.aws.tables import describe_table
+        from spark_dynamo.source.location import connection, physical_name
+
+        return describe_table(raw_client(connection(self._parsed)), physical_name(self._parsed))
+
+
+def register(spark: SparkSession) -> None:
+    """Make `dynamo-meta` known to that session, where Spark can't find it by itself (a server without the package)."""
+    spark.dataSource.register(DynamoDataSource)

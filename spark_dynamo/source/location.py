@@ -1,0 +1,47 @@
+"""From options to the place they mean: a connection and a physical table name.
+
+An option is nearest and wins, then come DynamoDBConfig's environment variables and `.env`, then AWS's own chain; where none
+of them names a place, an embedded local server of this process or of one that started it is taken.
+"""
+
+from __future__ import annotations
+
+import os
+
+from spark_dynamo.aws.client import Connection
+from spark_dynamo.config import DynamoDBConfig, physical_table_name
+from spark_dynamo.metadata.tables import METADATA_TABLES, MetadataTable
+from spark_dynamo.source.options import SourceOptions
+
+
+def metadata_table(options: SourceOptions) -> MetadataTable | None:
+    """The metadata table that the options name by its logical name, None where they name another table."""
+    return METADATA_TABLES.get(options.table)
+
+
+def physical_name(options: SourceOptions) -> str:
+    """The table's name in DynamoDB: a logical name gets prefix and environment, any other stays as it is."""
+    if metadata_table(options) is None:
+        return options.table
+    config = DynamoDBConfig.from_env()
+    prefix = config.table_prefix if options.table_prefix is None else options.table_prefix
+    return physical_table_name(options.table, prefix, options.environment or config.environment)
+
+
+def connection(options: SourceOptions) -> Connection:
+    """The connection that options, environment and embedded server give together."""
+    config = DynamoDBConfig.from_env()
+    # keys of the environment stay there: each process of Spark finds its own by AWS's chain, fresh and unshipped
+    from_file = not os.environ.get("AWS_ACCESS_KEY_ID") and not options.profile and config.aws_access_key_id is not None
+    named = Connection.from_config(config) if from_file else Connection()
+    return Connection(
+        region=options.region or (config.region_name if "region_name" in config.model_fields_set else None),
+        endpoint_url=options.endpoint_url or config.endpoint_url,
+        profile=options.profile,
+        access_key_id=options.access_key_id or named.access_key_id,
+        secret_access_key=options.secret_access_key or named.secret_access_key,
+        session_token=options.session_token if options.access_key_id else named.session_token,
+        role_arn=options.role_arn,
+        external_id=options.external_id,
+        role_session_name=options.role_session_name,
+    ).located()

@@ -1,0 +1,183 @@
+"""Writing: what a task does with its record batches, and what the commit tells."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
+from pyspark.sql.types import StringType, StructType
+
+from spark_dynamo.aws.batch_write import BatchWriter
+from spark_dynamo.aws.client import Connection
+from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.tables import KeyAttribute, TableDescription
+from spark_dynamo.errors import DuplicateKeyError, InvalidItemError, SchemaError, nearest
+from spark_dynamo.source.duplicates import SeenKeys
+from spark_dynamo.wire import types
+from spark_dynamo.wire.encode import ItemEncoder
+from spark_dynamo.wire.kernels import canonical_numbers, join
+
+logger = logging.getLogger(__name__)
+
+CONCURRENT_REQUESTS = 16
+_BYTES_PER_SLICE = 8_000_000
+_LONGEST_PARTITION_KEY, _LONGEST_SORT_KEY = 2_048, 1_024  # bytes
+
+
+@dataclass
+class Written(WriterCommitMessage):
+    """What one task wrote: items, bytes of request bodies, consumed write units, requests, retries, rows dropped as duplicates."""
+
+    items: int = 0
+    bytes: int = 0
+    units: float = 0.0
+    requests: int = 0
+    retries: int = 0
+    duplicates: int = 0
+
+    @classmethod
+    def total(cls, messages: Iterable[Written]) -> Written:
+        """The sums over all tasks."""
+        messages = list(messages)
+        return cls(**{field.name: sum(getattr(message, field.name) for message in messages) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class PutWriter(DataSourceArrowWriter):
+    """Puts each row as an item by BatchWriteItem; an item with the same key is replaced, so a repeated task does no harm."""
+
+    connection: Connection
+    table: TableDescription
+    table_name: str  # as it is asked for: an ARN reaches another account, the description's name does not
+    schema: StructType
+    nulls: str = "omit"
+    duplicates: str = "error"
+
+    @property
+    def keys(self) -> tuple[KeyAttribute, ...]:
+        """The partition key and, where there is one, the sort key."""
+        return tuple(key for key in (self.table.partition_key, self.table.sort_key) if key)
+
+    def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:
+        """Write one task's rows; nothing of a batch is sent before all its rows are known to be good."""
+        key_names = [key.name for key in self.keys]
+        requests = Requests(self.connection, self.table_name)
+        encoder = ItemEncoder(self.schema, table=self.table_name, key_names=key_names, nulls=self.nulls)
+        seen = SeenKeys()
+        dropped = 0
+        with BatchWriter(requests, key_names, concurrency=CONCURRENT_REQUESTS) as writer:
+            for batch in iterator:
+                self._check_key_values(batch, encoder)
+                texts = pa.chunked_array([encoder.encode(part) for part in slices(batch)], pa.string())
+                keep, overtakes = self._distinct(batch, encoder, seen)
+                if overtakes:
+                    writer.wait()  # an earlier row with the same key may still be on its way
+                dropped += batch.num_rows - int(keep.sum())
+                for chunk in texts.filter(pa.array(keep)).chunks if not keep.all() else texts.chunks:
+                    writer.put(chunk)
+        counts = requests.counts
+        return Written(counts.items, counts.bytes, counts.units, counts.requests, counts.retries, dropped)
+
+    def commit(self, messages: Sequence[WriterCommitMessage | None]) -> None:
+        """Log what all tasks wrote together."""
+        total = Written.total(message for message in messages if isinstance(message, Written))
+        logger.info("wrote to table %s: %s", self.table_name, total)
+
+    def abort(self, messages: Sequence[WriterCommitMessage | None]) -> None:
+        """Log what tasks that ended well have written: DynamoDB has no rollback."""
+        total = Written.total(message for message in messages if isinstance(message, Written))
+        logger.warning(
+            "the write to table %s failed; items of finished tasks stay (%s), those of failed tasks may be written in "
+            "part. The write is safe to repeat",
+            self.table_name,
+            total,
+        )
+
+    def _check_key_values(self, batch: pa.RecordBatch, encoder: ItemEncoder) -> None:
+        for key in self.keys:
+            column = batch.column(key.name)
+            self._refuse(batch, encoder, key, column.is_null(), "a key attribute must not be NULL")
+            if key.type == "N":
+                continue
+            longest = _LONGEST_PARTITION_KEY if key == self.table.partition_key else _LONGEST_SORT_KEY
+            if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type)):
+                continue  # dates and timestamps have a text of fixed length
+            length = pc.binary_length(column)
+            self._refuse(batch, encoder, key, pc.equal(length, 0), "a key attribute must not be empty")
+            problem = f"a {'partition' if longest == _LONGEST_PARTITION_KEY else 'sort'} key holds {longest:,} bytes"
+            self._refuse(batch, encoder, key, pc.greater(length, longest), problem)
+
+    def _refuse(
+        self, batch: pa.RecordBatch, encoder: ItemEncoder, key: KeyAttribute, bad: pa.BooleanArray, problem: str
+    ) -> None:
+        if not pc.any(bad).as_py():
+            return
+        row = pc.index(bad, True).as_py()
+        shown = encoder.key_of(batch, row)
+        raise InvalidItemError(
+            table=self.table_name, key=shown, attribute=key.name, value=shown[key.name], problem=problem
+        )
+
+    def _distinct(
+        self, batch: pa.RecordBatch, encoder: ItemEncoder, seen: SeenKeys
+    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], bool]:
+        """Which rows to send, and whether one of them replaces a row that was sent before."""
+        found = seen.add(self._key_texts(batch))
+        if self.duplicates == "last":
+            return found.last, bool(found.earlier.any())
+        keep = found.first & ~found.earlier
+        if self.duplicates == "error" and not keep.all():
+            row = int(np.flatnonzero(~keep)[0])
+            raise DuplicateKeyError(table=self.table_name, key=encoder.key_of(batch, row))
+        return keep, False
+
+    def _key_texts(self, batch: pa.RecordBatch) -> pa.StringArray:
+        """One text per row that is equal exactly where DynamoDB's keys are."""
+        texts = []
+        for key in self.keys:
+            field = self.schema[key.name]
+            leaf = types.leaf_of(field.dataType, types.storage_tag(field), field.name)
+            text = leaf.encode(batch.column(key.name))
+            if leaf.tag == "N" and isinstance(field.dataType, StringType):
+                text = canonical_numbers(text)
+            texts.append(text)
+        return texts[0] if len(texts) == 1 else join(texts[0], pa.array(["\0"] * len(batch)), texts[1])
+
+
+def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces of about 8 MB, so that their JSON stays far below what one Arrow string column holds."""
+    pieces = max(1, math.ceil(batch.nbytes / _BYTES_PER_SLICE))
+    rows = max(1, math.ceil(batch.num_rows / pieces))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def check_keys(schema: StructType, table: TableDescription) -> None:
+    """Raise `SchemaError` unless the frame has the table's key attributes with the types that the table wants."""
+    types.arrow_schema(schema)
+    for key in (table.partition_key, table.sort_key):
+        if key is None:
+            continue
+        if key.name not in schema.names:
+            close = nearest(key.name, schema.names)
+            raise SchemaError(
+                key.name,
+                f"table '{table.name}' has it as a key attribute, but the frame has no such column"
+                + (f"; did you mean '{close}'?" if close else f"; its columns are {', '.join(schema.names)}"),
+            )
+        field = schema[key.name]
+        if not types.is_leaf(field.dataType):
+            raise SchemaError(key.name, f"a key attribute can't be {field.dataType.simpleString()}")
+        leaf = types.leaf_of(field.dataType, types.storage_tag(field), key.name)
+        if leaf.tag != key.type:
+            raise SchemaError(
+                key.name,
+                f"table '{table.name}' has it as a key of type {key.type}, but {field.dataType.simpleString()} is stored "
+                f"as {leaf.tag}; cast the column",
+            )

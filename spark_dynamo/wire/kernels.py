@@ -1,0 +1,234 @@
+"""Whole columns at a time: Arrow kernels from the text of DynamoDB attribute values to typed columns, and back.
+
+The kernels that decode raise `pyarrow.ArrowInvalid` or ValueError as soon as one value doesn't fit plainly; `scalars` then
+says what is wrong with it, or knows a rarer form. Those that encode raise `Unfit` with the value and the reason.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal, InvalidOperation
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# DynamoDB's range of magnitudes:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-130, 9.9999999999999999999999999999999999999e125
+_INTEGRAL = pa.decimal128(38, 0)
+_MICROS = pa.decimal128(38, 6)
+_ALL_DIGITS = Context(prec=200)
+_YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000  # microseconds since 1970
+
+
+class Unfit(Exception):  # noqa: N818 - a finding that a caller turns into the error of its own side
+    """A value that has no DynamoDB form: the value, and why."""
+
+    def __init__(self, value: object, problem: str, path: str = "") -> None:
+        super().__init__(value, problem, path)
+        self.value = value
+        self.problem = problem
+        self.path = path
+
+
+# ---------------------------------------------------------------------------------------------------- decode
+
+
+def decode_text(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Text as it is."""
+    return column
+
+
+def decode_integers(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Number text -> an integer type; `1.0` and `1E+3` are integers, too."""
+    try:
+        return pc.cast(column, kind)
+    except pa.ArrowInvalid:
+        return pc.cast(pc.cast(column, _INTEGRAL), kind)
+
+
+def decode_decimals(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Number text -> a decimal type, never rounded."""
+    return pc.cast(column, kind)
+
+
+def decode_floats(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Number text -> the nearest floating-point number, never infinite."""
+    floats = pc.cast(column, kind)
+    if not _all(pc.is_finite(floats)):
+        raise ValueError("a number is beyond the range of the floating-point type")
+    return floats
+
+
+def decode_dates(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """`YYYY-MM-DD` -> date."""
+    return pc.cast(column, kind)
+
+
+def decode_timestamps(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """ISO 8601 text -> instants in UTC; text without any zone is UTC, too."""
+    try:
+        return pc.cast(column, kind)
+    except pa.ArrowInvalid:
+        return pc.cast(column, pa.timestamp("us")).cast(pa.int64()).cast(kind)
+
+
+def decode_local_timestamps(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """ISO 8601 text without a zone -> timestamps without a zone."""
+    return pc.cast(column, kind)
+
+
+def decode_epoch_seconds(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Epoch seconds, fractions to the microsecond allowed -> instants in UTC."""
+    try:
+        micros = pc.multiply_checked(pc.cast(column, pa.int64()), 1_000_000)
+    except pa.ArrowInvalid:
+        # the unscaled integer of a decimal with 6 places is the number of microseconds
+        micros = pc.cast(pc.cast(column, _MICROS).view(_INTEGRAL), pa.int64())
+    return micros.cast(kind)
+
+
+# ---------------------------------------------------------------------------------------------------- encode
+
+
+def encode_text(column: pa.Array) -> pa.Array:
+    """Strings as the inside of a JSON string: quotes, backslashes and control characters escaped, all else as it is."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        raise Unfit(_first_invalid_utf8(column), "it is not valid UTF-8 (a lone surrogate, say)") from None
+    codes = _bytes_of(column)
+    special = (codes < 0x20) | (codes == 0x22) | (codes == 0x5C)
+    if not special.any():
+        return column
+    present = np.unique(codes[special]).tolist()
+    if 0x5C in present:  # first, or it would escape the other escapes
+        column = pc.replace_substring(column, "\\", "\\\\")
+    for code in present:
+        if code != 0x5C:
+            column = pc.replace_substring(column, chr(code), '\\"' if code == 0x22 else f"\\u{code:04x}")
+    return column
+
+
+def encode_number_text(column: pa.Array) -> pa.Array:
+    """Strings that hold DynamoDB numbers, as they are; each must be a number of at most 38 digits in DynamoDB's range."""
+    plain = pc.match_substring_regex(column, r"^-?[0-9]{1,38}(\.[0-9]+)?$")
+    short = pc.less_equal(pc.utf8_length(column), 38)
+    doubtful = pc.invert(pc.and_(plain, short))
+    for text in column.filter(doubtful).to_pylist():
+        check_number(text)
+    return column
+
+
+def check_number(text: str) -> None:
+    """Raise `Unfit` unless the text is a number that DynamoDB keeps exactly."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise Unfit(text, "it is no number") from None
+    if not number.is_finite():
+        raise Unfit(text, "DynamoDB has no NaN and no infinity; replace it by NULL or drop the row")
+    if len("".join(map(str, number.as_tuple().digits)).strip("0")) > 38:
+        raise Unfit(text, "DynamoDB keeps 38 significant digits; round it, or write it as a string")
+    if number and not -130 <= number.adjusted() <= 125:
+        raise Unfit(text, "DynamoDB's numbers reach from 1E-130 to 9.99E+125; write it as a string")
+
+
+def canonical_numbers(column: pa.Array) -> pa.Array:
+    """Number text in one form for each number, `1` for `1.0` and `10E-1`, so that equal numbers are equal texts."""
+    canonical = [None if text is None else str(Decimal(text).normalize(_ALL_DIGITS) + 0) for text in column.to_pylist()]
+    return pa.array(canonical, pa.string())
+
+
+def encode_integers(column: pa.Array) -> pa.Array:
+    """Integers as number text."""
+    return pc.cast(column, pa.string())
+
+
+def encode_floats(column: pa.Array) -> pa.Array:
+    """Floating-point numbers as the shortest text that reads back as the same number."""
+    column = pc.add(column, pa.scalar(0, column.type))  # -0.0 + 0.0 is 0.0: DynamoDB knows one zero
+    finite = pc.is_finite(column)
+    if not _all(finite):
+        value = column.filter(pc.invert(finite))[0].as_py()
+        raise Unfit(value, "DynamoDB has no NaN and no infinity; replace it by NULL or drop the row")
+    size = pc.abs(column).cast(pa.float64())
+    fits = pc.or_(
+        pc.and_(pc.greater_equal(size, SMALLEST_NUMBER), pc.less_equal(size, LARGEST_NUMBER)), pc.equal(size, 0.0)
+    )
+    if not _all(fits):
+        value = column.filter(pc.invert(fits))[0].as_py()
+        raise Unfit(value, "DynamoDB's numbers reach from 1E-130 to 9.99E+125; write it as a string")
+    return pc.cast(column, pa.string())
+
+
+def encode_booleans(column: pa.Array) -> pa.Array:
+    """`true` and `false`."""
+    return pc.if_else(column, "true", "false")
+
+
+def encode_dates(column: pa.Array) -> pa.Array:
+    """`YYYY-MM-DD`."""
+    days = column.cast(pa.int32())
+    _within(days, _YEAR_1 // 86_400_000_000, _YEAR_10000 // 86_400_000_000 - 1, "days since 1970")
+    return pc.cast(column, pa.string())
+
+
+def encode_timestamps(column: pa.Array) -> pa.Array:
+    """Instants as `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`, so that text order is time order."""
+    return pc.binary_join_element_wise(encode_local_timestamps(column), "+00:00", "")
+
+
+def encode_local_timestamps(column: pa.Array) -> pa.Array:
+    """Timestamps without a zone as `YYYY-MM-DDTHH:MM:SS.ffffff`."""
+    micros = column.cast(pa.int64())
+    _within(micros, _YEAR_1, _YEAR_10000 - 1, "microseconds since 1970")
+    text = pc.cast(micros.cast(pa.timestamp("us")), pa.string())
+    return pc.replace_substring(text, " ", "T", max_replacements=1)
+
+
+def encode_epoch_seconds(column: pa.Array) -> pa.Array:
+    """Instants as epoch seconds; only those between two seconds get a fraction."""
+    micros = column.cast(pa.int64())
+    seconds = pc.divide(micros, 1_000_000)
+    if _all(pc.equal(pc.multiply(seconds, 1_000_000), micros)):
+        return pc.cast(seconds, pa.string())
+    return pc.cast(micros.cast(_INTEGRAL).view(_MICROS), pa.string())
+
+
+def join(*pieces: pa.Array | str) -> pa.Array:
+    """The pieces of each row joined to one string; null where a piece is."""
+    return pc.binary_join_element_wise(*pieces, "")
+
+
+# ---------------------------------------------------------------------------------------------------- helpers
+
+
+def _all(flags: pa.Array) -> bool:
+    return bool(pc.all(flags, min_count=0).as_py())
+
+
+def _within(column: pa.Array, least: int, most: int, unit: str) -> None:
+    bounds = pc.min_max(column)
+    for bound in (bounds["min"].as_py(), bounds["max"].as_py()):
+        if bound is not None and not least <= bound <= most:
+            raise Unfit(f"{bound} {unit}", "ISO 8601 text holds the years 0001 to 9999 only")
+
+
+def _bytes_of(column: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """The bytes of all values of a string column, one after the other."""
+    _, offsets, data = column.buffers()
+    if data is None or not len(column):
+        return np.empty(0, np.uint8)
+    bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
+
+
+def _first_invalid_utf8(column: pa.Array) -> str:
+    for value in column.cast(pa.binary()).to_pylist():
+        try:
+            if value is not None:
+                value.decode()
+        except UnicodeDecodeError:
+            return repr(value)
+    return "?"  # pragma: no cover - validate() has just found one

@@ -1,0 +1,110 @@
+"""One value at a time: the text of a DynamoDB attribute value <-> a Python value that Arrow takes.
+
+This is the reference that the column kernels must agree with, and the route of the values that they refuse: odd but
+valid forms, and values that don't fit at all. Each function raises ValueError with the reason where a value doesn't fit.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import UTC, date, datetime
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import DecimalType
+
+_EXACT = Context(prec=300, traps=[Inexact, InvalidOperation])
+_SUB_MICROSECOND = re.compile(r"[.,]\d{6}(\d+)")
+
+
+def read_integer(text: str, bits: int) -> int:
+    """An integer of that many bits."""
+    number = _number(text)
+    if _EXACT.remainder(number, Decimal(1)):
+        raise ValueError("it has a fraction")
+    if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
+        raise ValueError(f"it is outside the {bits}-bit range")
+    return int(number)
+
+
+def read_decimal(text: str, kind: DecimalType) -> Decimal:
+    """A decimal of exactly that precision and scale."""
+    number = _number(text)
+    try:
+        scaled = number.quantize(Decimal(1).scaleb(-kind.scale), context=_EXACT)
+    except Inexact:
+        raise ValueError(f"it needs more than {kind.scale} digits after the point") from None
+    if scaled and len(scaled.as_tuple().digits) > kind.precision:
+        raise ValueError(f"it needs more than {kind.precision} digits")
+    return scaled
+
+
+def read_float(text: str) -> float:
+    """The double that is nearest to the number."""
+    number = float(_number(text))
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("it is beyond the largest double")
+    return number
+
+
+def read_timestamp(text: str) -> datetime:
+    """An instant from any ISO 8601 form; a text without a zone is UTC."""
+    moment = _datetime(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_local_timestamp(text: str) -> datetime:
+    """A date and time without a zone, from any ISO 8601 form."""
+    moment = _datetime(text)
+    if moment.tzinfo:
+        raise ValueError("it has a time zone, which TIMESTAMP_NTZ can't hold")
+    return moment
+
+
+def read_epoch_seconds(text: str) -> int:
+    """Microseconds since 1970 from epoch seconds."""
+    micros = _EXACT.multiply(_number(text), Decimal(1_000_000))
+    if _EXACT.remainder(micros, Decimal(1)):
+        raise ValueError("it has a fraction finer than a microsecond")
+    if not -(1 << 63) <= micros < 1 << 63:
+        raise ValueError("it is beyond the range of TIMESTAMP")
+    return int(micros)
+
+
+def read_date(text: str) -> date:
+    """A date from any ISO 8601 form of a date."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("it is no ISO 8601 date") from None
+
+
+def read_binary(text: str) -> bytes:
+    """The bytes behind base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"it is no base64: {error}") from None
+
+
+def _number(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("it is no number") from None
+    if not number.is_finite():
+        raise ValueError("it is no finite number")
+    return number
+
+
+def _datetime(text: str) -> datetime:
+    finer = _SUB_MICROSECOND.search(text)
+    if finer and finer[1].strip("0"):
+        raise ValueError("it is finer than a microsecond")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("it is no ISO 8601 date and time") from None

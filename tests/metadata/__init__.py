@@ -1,0 +1,1 @@
+"""Tests of the metadata tables and their models."""

@@ -1,0 +1,1 @@
+"""Tests of the bridge between Pydantic models and Spark schemas."""

@@ -1,0 +1,238 @@
+"""The servers do what tests and benchmarks rely on."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from . import dynamodb_local as local
+from .dynamodb_local import ChecksumError, Unavailable, dynamodb_local, require
+from .replay import DISTINCT_PAGES, ITEM_SIZE, example_item, item_size, replay_server
+
+KEY = [{"AttributeName": "id", "KeyType": "HASH"}]
+KEY_TYPE = [{"AttributeName": "id", "AttributeType": "S"}]
+
+
+@contextmanager
+def client(endpoint: str, connections: int = 10) -> Iterator[Any]:
+    made = boto3.client(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=connections),
+    )
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def scan(dynamodb: Any, table: str, segment: int, segments: int) -> list[dict[str, Any]]:
+    """All the pages of one segment."""
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table, Segment=segment, TotalSegments=segments)
+    return list(pages)
+
+
+def answers(endpoint: str) -> bool:
+    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=5)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with ExitStack() as stack:
+        yield require(lambda: stack.enter_context(dynamodb_local()))
+
+
+def test_dynamodb_local_keeps_a_table(endpoint: str) -> None:
+    items = [{"id": {"S": f"item-{number}"}, "number": {"N": str(number)}} for number in range(100)]
+    with client(endpoint) as dynamodb:
+        dynamodb.create_table(
+            TableName="servers", KeySchema=KEY, AttributeDefinitions=KEY_TYPE, BillingMode="PAY_PER_REQUEST"
+        )
+        for start in range(0, len(items), 25):
+            puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+            assert dynamodb.batch_write_item(RequestItems={"servers": puts})["UnprocessedItems"] == {}
+        for segments in (1, 4):
+            found = [
+                item
+                for segment in range(segments)
+                for page in scan(dynamodb, "servers", segment, segments)
+                for item in page["Items"]
+            ]
+            assert sorted(found, key=lambda item: int(item["number"]["N"])) == items
+        dynamodb.delete_table(TableName="servers")
+        with pytest.raises(dynamodb.exceptions.ResourceNotFoundException):
+            dynamodb.describe_table(TableName="servers")
+
+
+def test_dynamodb_local_ends_with_its_block(endpoint: str) -> None:
+    seen = ""
+    with pytest.raises(LookupError), dynamodb_local() as second:  # noqa: PT012 - the block is what is tested
+        seen = second
+        assert answers(seen)
+        assert seen != endpoint
+        raise LookupError
+    assert not answers(seen)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end a process with its parent")
+def test_dynamodb_local_ends_with_a_process_that_is_killed(endpoint: str, tmp_path: Path) -> None:
+    code = (
+        "import sys, runpy\n"
+        "server = runpy.run_path(sys.argv[1])\n"
+        "with server['dynamodb_local']() as endpoint:\n"
+        "    print(endpoint, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(Path(local.__file__))]
+    # what a killed process leaves behind is left where pytest tidies up
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        assert process.stdout is not None
+        second = process.stdout.readline().strip()
+        assert answers(second)
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while answers(second) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not answers(second)
+
+
+def test_java_gets_no_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    assert not [name for name in local._environment() if name.startswith("AWS_")]
+    assert local._environment()["PATH"] == os.environ["PATH"]
+
+
+def test_jars_that_are_not_the_pinned_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "spark_dynamo" / f"dynamodb-local-{local.VERSION}"
+    folder.mkdir(parents=True)
+    (folder / f"DynamoDBLocal-{local.VERSION}.jar").write_bytes(b"something else")
+    with pytest.raises(ChecksumError, match=f"{local.JAR_SHA256} is pinned"):
+        local.fetch()
+
+
+def test_without_the_tools_it_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(Unavailable, match="no `java`"), dynamodb_local():
+        pass
+    with pytest.raises(Unavailable, match="no `mvn`"):
+        local.fetch()
+    (tmp_path / "mvn").write_text("#!/bin/sh\necho '[ERROR] no route to the registry'\nexit 1\n")
+    (tmp_path / "mvn").chmod(0o755)
+    with pytest.raises(Unavailable, match="no route to the registry"):
+        local.fetch()
+    assert not list((tmp_path / "spark_dynamo").iterdir())
+
+
+def test_what_is_unavailable_is_skipped_but_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get() -> str:
+        raise Unavailable("there is no java.")
+
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="there is no java"):
+        require(get)
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="there is no java"):
+        require(get)
+
+
+@pytest.mark.parametrize("segments", [1, 3, DISTINCT_PAGES + 5])
+def test_replayed_segments_give_each_page_once(segments: int) -> None:
+    with replay_server(DISTINCT_PAGES, items_per_page=10) as server, client(server.endpoint) as dynamodb:
+        pages = [page for segment in range(segments) for page in scan(dynamodb, "replay", segment, segments)]
+        ids = [item["id"]["S"] for page in pages for item in page["Items"]]
+        assert len(ids) == len(set(ids)) == server.items
+        # a segment without a page of its own answers an empty one
+        assert len(pages) == max(segments, server.pages)
+        assert all(page["Count"] == page["ScannedCount"] == len(page["Items"]) for page in pages)
+        assert server.stats() == {"requests": {"Scan": len(pages)}, "items_written": 0}
+
+
+def test_replayed_pages_repeat_beyond_the_distinct_ones() -> None:
+    with replay_server(2 * DISTINCT_PAGES + 1, items_per_page=3) as server, client(server.endpoint) as dynamodb:
+        (*most, last) = scan(dynamodb, "replay", 0, 1)
+        assert [page["LastEvaluatedKey"]["id"]["S"] for page in most] == [f"page-{n}" for n in range(server.pages - 1)]
+        assert "LastEvaluatedKey" not in last
+        assert last["Items"] == most[0]["Items"]
+
+
+def test_replay_describes_its_table_and_counts_writes() -> None:
+    puts = [{"PutRequest": {"Item": {"id": {"S": f'"PutRequest" {number}'}}}} for number in range(25)]
+    with replay_server(4, items_per_page=5) as server, client(server.endpoint) as dynamodb:
+        table = dynamodb.describe_table(TableName="replay")["Table"]
+        assert (table["TableStatus"], table["ItemCount"], table["TableSizeBytes"]) == ("ACTIVE", 20, 20 * ITEM_SIZE)
+        answer = dynamodb.batch_write_item(RequestItems={"replay": puts}, ReturnConsumedCapacity="TOTAL")
+        assert answer["UnprocessedItems"] == {}
+        assert answer["ConsumedCapacity"] == [{"CapacityUnits": 25.0, "TableName": "replay"}]
+        page = dynamodb.scan(TableName="replay", ReturnConsumedCapacity="TOTAL")
+        assert page["ConsumedCapacity"] == {"CapacityUnits": 128.5, "TableName": "replay"}
+        assert server.stats() == {
+            "requests": {"DescribeTable": 1, "BatchWriteItem": 1, "Scan": 1},
+            "items_written": 25,
+        }
+
+
+def test_replay_refuses_what_dynamodb_would() -> None:
+    with replay_server(4, items_per_page=5) as server, client(server.endpoint) as dynamodb:
+        with pytest.raises(dynamodb.exceptions.ResourceNotFoundException):
+            dynamodb.describe_table(TableName="another")
+        with pytest.raises(ClientError, match="not one of segment 1 of 2"):
+            dynamodb.scan(TableName="replay", Segment=1, TotalSegments=2, ExclusiveStartKey={"id": {"S": "page-0"}})
+        with pytest.raises(ClientError, match="does not know 'ListTables'"):
+            dynamodb.list_tables()
+
+
+def test_latencies_of_connections_do_not_add_up() -> None:
+    connections, latency = 64, 0.05
+    with replay_server(1, items_per_page=1, latency=latency) as server:
+        with client(server.endpoint, connections) as dynamodb, ThreadPoolExecutor(connections) as threads:
+            list(threads.map(lambda _: dynamodb.scan(TableName="replay"), range(connections)))  # opens connections
+            start = time.monotonic()
+            list(threads.map(lambda _: dynamodb.scan(TableName="replay"), range(connections)))
+            elapsed = time.monotonic() - start
+        # one after the other would take 3.2 s
+        assert latency <= elapsed < connections * latency / 4
+        assert server.stats()["requests"] == {"Scan": 2 * connections}
+
+
+def test_replay_server_ends_with_its_block() -> None:
+    with replay_server(1, items_per_page=1) as server:
+        connection = http.client.HTTPConnection(server.endpoint.removeprefix("http://"))
+        connection.request("GET", "/health")
+        assert json.load(connection.getresponse()) == {"status": "ok"}
+        connection.close()
+    assert not answers(server.endpoint)
+
+
+def test_example_items_have_the_size_and_attributes_they_claim() -> None:
+    for number in (0, 1, 99, 2_500, 19_999):
+        item = example_item(number)
+        assert item_size(item) == ITEM_SIZE
+        assert len(item) == 13

@@ -1,0 +1,1 @@
+"""The wire room: DynamoDB JSON <-> Arrow, without AWS and without a Spark session."""
