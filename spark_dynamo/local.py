@@ -21,21 +21,24 @@ class LocalDynamoDB:
     """A local DynamoDB that later reads and writes of this process find by themselves.
 
     It starts at once and ends with `stop()`, at the end of a `with` block, or with the process; its tables are gone then.
-    Where the variable DYNAMODB_ENDPOINT_URL is set, that server is used instead, and left running.
+    Where the variable DYNAMODB_ENDPOINT_URL is set, that server is used instead, and left running. With `share=False` a
+    server is started in any case, and nobody finds it but by its `endpoint_url`.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, share: bool = True) -> None:
         self._server: Any = None
         self._before: Announcement | None = None
-        given = os.environ.get("DYNAMODB_ENDPOINT_URL")
+        self._share = share
+        given = os.environ.get("DYNAMODB_ENDPOINT_URL") if share else None
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         if given:
             self.endpoint_url, self.region = given, region
             return
         self._server = _start(port)
         self.endpoint_url, self.region = "http://{}:{}".format(*self._server.get_host_and_port()), region
-        self._before = find_announcement()
-        announce(Announcement(self.endpoint_url, self.region))
+        if share:
+            self._before = find_announcement()
+            announce(Announcement(self.endpoint_url, self.region))
         atexit.register(self.stop)
 
     @property
@@ -53,7 +56,8 @@ class LocalDynamoDB:
             return
         server, self._server = self._server, None
         atexit.unregister(self.stop)
-        announce(self._before)
+        if self._share:
+            announce(self._before)
         # moto keeps tables per process, not per server
         reset = urllib.request.Request(f"{self.endpoint_url}/moto-api/reset", method="POST")  # noqa: S310 - our own
         urllib.request.urlopen(reset, timeout=10).close()  # noqa: S310

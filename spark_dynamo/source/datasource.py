@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # every worker of Spark that touches this class imports this module.
 
 
+_TYPICAL_ITEM = 500  # bytes
+
+
 class DynamoDataSource(DataSource):
     """DynamoDB tables by `spark.read.format("dynamo-meta")` and `df.write.format("dynamo-meta")`."""
 
@@ -60,7 +63,8 @@ class DynamoDataSource(DataSource):
             table=physical_name(options),
             key_names=tuple(key.name for key in (table.partition_key, table.sort_key) if key),
             schema=schema,
-            size_bytes=table.size_bytes,
+            # a local server may know its items but not their size
+            size_bytes=table.size_bytes or table.item_count * _TYPICAL_ITEM,
             consistent_read=options.consistent_read,
             num_partitions=options.num_partitions,
             segments=options.segments,

@@ -173,6 +173,8 @@ class PageDecoder:
         return done
 
     def _parse(self, body: bytes) -> pa.StructArray:
+        if not body.startswith(b"{"):
+            raise pa.ArrowInvalid("the body is no object")  # of a body `null`, read_json would crash the process
         table = pj.read_json(
             pa.BufferReader(body),
             read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),

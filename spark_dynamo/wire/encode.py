@@ -20,12 +20,13 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from spark_dynamo.errors import InvalidItemError, SchemaError
 from spark_dynamo.wire import types
-from spark_dynamo.wire.kernels import Unfit, encode_text, join
+from spark_dynamo.wire.kernels import Unfit, canonical_numbers, encode_number_text, encode_text, join
 from spark_dynamo.wire.variant import decode_variant
 
 LARGEST_ITEM = 409_600  # bytes, as DynamoDB counts them
 DEEPEST_NESTING = 32
 _NULL = '{"NULL":true}'
+_EMPTY_NAME = "DynamoDB takes no empty attribute name; rename the key"
 
 
 class _Column(Protocol):
@@ -71,8 +72,10 @@ class _SetColumn:
         return join(f'{prefix}{{"{self.tag}":[', _join_lists(values, join('"', text, '"')), f"]}}{suffix}")
 
     def _check_distinct(self, values: pa.Array, text: pa.Array) -> None:
-        codes = pc.dictionary_encode(text).indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        owners = pc.list_parent_indices(values).to_numpy(zero_copy_only=False)
+        same = canonical_numbers(text) if self.leaf.encode is encode_number_text else text
+        codes = pc.dictionary_encode(same).indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy()  # nothing is left of what lies under a null
+        owners = np.repeat(np.arange(len(values)), lengths)
         pairs = owners * (len(text) + 1) + codes
         _, first, count = np.unique(pairs, return_index=True, return_counts=True)
         if (count > 1).any():
@@ -101,6 +104,8 @@ class _MapColumn:
         entry = pa.struct([("key", values.type.key_type), ("value", values.type.item_type)])
         lists = values.cast(pa.list_(entry))
         keys, items = lists.flatten().flatten()
+        if pc.any(pc.equal(pc.binary_length(keys), 0)).as_py():
+            raise Unfit("", _EMPTY_NAME, f"{self.path}{{}}")
         names = join('"', _at(self.path, encode_text, keys), '":')
         texts = join(names, pc.fill_null(self.value.encode(items, "", ""), _NULL))
         return join(f'{prefix}{{"M":{{', _join_lists(lists, texts), f"}}}}{suffix}")
@@ -117,9 +122,12 @@ class _VariantColumn:
                 texts.append(None)
                 continue
             try:
-                texts.append(orjson.dumps(decode_variant(row["value"], row["metadata"])).decode())
+                text = orjson.dumps(decode_variant(row["value"], row["metadata"])).decode()
             except (ValueError, TypeError) as problem:
                 raise Unfit("the VARIANT", str(problem), self.path) from None
+            if '"":' in text:  # within a string the quotes would be escaped
+                raise Unfit("the VARIANT", _EMPTY_NAME, self.path)
+            texts.append(text)
         return join(prefix, pa.array(texts, pa.string()), suffix)
 
 

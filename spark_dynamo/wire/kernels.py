@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 
 # DynamoDB's range of magnitudes:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
-SMALLEST_NUMBER, LARGEST_NUMBER = 1e-130, 9.9999999999999999999999999999999999999e125
+SMALLEST_NUMBER, BEYOND_NUMBERS = 1e-130, 1e126  # as a double, the largest number itself would round to the bound
 _INTEGRAL = pa.decimal128(38, 0)
 _MICROS = pa.decimal128(38, 6)
 _ALL_DIGITS = Context(prec=200)
-_YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000  # microseconds since 1970
+# microseconds since 1970
+_YEAR_1, _YEAR_2, _YEAR_10000 = -62_135_596_800_000_000, -62_104_060_800_000_000, 253_402_300_800_000_000
 
 
 class Unfit(Exception):  # noqa: N818 - a finding that a caller turns into the error of its own side
@@ -35,7 +36,8 @@ class Unfit(Exception):  # noqa: N818 - a finding that a caller turns into the e
 
 
 def decode_text(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Text as it is."""
+    """Text as it is; Arrow's JSON reader lets bytes through that are no UTF-8."""
+    column.validate(full=True)
     return column
 
 
@@ -44,11 +46,23 @@ def decode_integers(column: pa.Array, kind: pa.DataType) -> pa.Array:
     try:
         return pc.cast(column, kind)
     except pa.ArrowInvalid:
-        return pc.cast(pc.cast(column, _INTEGRAL), kind)
+        return pc.cast(decode_decimals(column, _INTEGRAL), kind)
 
 
 def decode_decimals(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Number text -> a decimal type, never rounded."""
+    """Number text -> a decimal type, never rounded.
+
+    Arrow's cast is only asked where it is exact: beyond 38 digits, counted at the type's scale, it wraps around without a
+    word, and an exponent below -38 makes 0 of a number.
+    """
+    length = pc.binary_length(column)
+    if (pc.max(length).as_py() or 0) > 38 - kind.scale:
+        point = pc.find_substring(column, ".")
+        whole = pc.if_else(pc.equal(point, -1), length, point)
+        if not _all(pc.and_(pc.less_equal(length, 38), pc.less_equal(whole, 38 - kind.scale))):
+            raise ValueError("a number may have more digits than the column kernel can count")
+    if ((_bytes_of(column) | 0x20) == ord("e")).any():
+        raise ValueError("a number has an exponent")
     return pc.cast(column, kind)
 
 
@@ -62,20 +76,26 @@ def decode_floats(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def decode_dates(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """`YYYY-MM-DD` -> date."""
-    return pc.cast(column, kind)
+    dates = pc.cast(column, kind)
+    _after_year_1(dates.cast(pa.int32()), _YEAR_2 // 86_400_000_000)
+    return dates
 
 
 def decode_timestamps(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """ISO 8601 text -> instants in UTC; text without any zone is UTC, too."""
     try:
-        return pc.cast(column, kind)
+        micros = pc.cast(column, kind).cast(pa.int64())
     except pa.ArrowInvalid:
-        return pc.cast(column, pa.timestamp("us")).cast(pa.int64()).cast(kind)
+        micros = pc.cast(column, pa.timestamp("us")).cast(pa.int64())
+    _after_year_1(micros, _YEAR_2)
+    return micros.cast(kind)
 
 
 def decode_local_timestamps(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """ISO 8601 text without a zone -> timestamps without a zone."""
-    return pc.cast(column, kind)
+    moments = pc.cast(column, kind)
+    _after_year_1(moments.cast(pa.int64()), _YEAR_2)
+    return moments
 
 
 def decode_epoch_seconds(column: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -84,7 +104,7 @@ def decode_epoch_seconds(column: pa.Array, kind: pa.DataType) -> pa.Array:
         micros = pc.multiply_checked(pc.cast(column, pa.int64()), 1_000_000)
     except pa.ArrowInvalid:
         # the unscaled integer of a decimal with 6 places is the number of microseconds
-        micros = pc.cast(pc.cast(column, _MICROS).view(_INTEGRAL), pa.int64())
+        micros = pc.cast(decode_decimals(column, _MICROS).view(_INTEGRAL), pa.int64())
     return micros.cast(kind)
 
 
@@ -93,10 +113,7 @@ def decode_epoch_seconds(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def encode_text(column: pa.Array) -> pa.Array:
     """Strings as the inside of a JSON string: quotes, backslashes and control characters escaped, all else as it is."""
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        raise Unfit(_first_invalid_utf8(column), "it is not valid UTF-8 (a lone surrogate, say)") from None
+    _check_utf8(column)
     codes = _bytes_of(column)
     special = (codes < 0x20) | (codes == 0x22) | (codes == 0x5C)
     if not special.any():
@@ -112,6 +129,7 @@ def encode_text(column: pa.Array) -> pa.Array:
 
 def encode_number_text(column: pa.Array) -> pa.Array:
     """Strings that hold DynamoDB numbers, as they are; each must be a number of at most 38 digits in DynamoDB's range."""
+    _check_utf8(column)
     plain = pc.match_substring_regex(column, r"^-?[0-9]{1,38}(\.[0-9]+)?$")
     short = pc.less_equal(pc.utf8_length(column), 38)
     doubtful = pc.invert(pc.and_(plain, short))
@@ -126,6 +144,8 @@ def check_number(text: str) -> None:
         number = Decimal(text)
     except InvalidOperation:
         raise Unfit(text, "it is no number") from None
+    if not text.isascii() or not set(text).isdisjoint("_ \t\n\r\v\f\x1c\x1d\x1e\x1f"):  # Decimal allows them
+        raise Unfit(text, "it is no number")
     if not number.is_finite():
         raise Unfit(text, "DynamoDB has no NaN and no infinity; replace it by NULL or drop the row")
     if len("".join(map(str, number.as_tuple().digits)).strip("0")) > 38:
@@ -153,9 +173,7 @@ def encode_floats(column: pa.Array) -> pa.Array:
         value = column.filter(pc.invert(finite))[0].as_py()
         raise Unfit(value, "DynamoDB has no NaN and no infinity; replace it by NULL or drop the row")
     size = pc.abs(column).cast(pa.float64())
-    fits = pc.or_(
-        pc.and_(pc.greater_equal(size, SMALLEST_NUMBER), pc.less_equal(size, LARGEST_NUMBER)), pc.equal(size, 0.0)
-    )
+    fits = pc.or_(pc.and_(pc.greater_equal(size, SMALLEST_NUMBER), pc.less(size, BEYOND_NUMBERS)), pc.equal(size, 0.0))
     if not _all(fits):
         value = column.filter(pc.invert(fits))[0].as_py()
         raise Unfit(value, "DynamoDB's numbers reach from 1E-130 to 9.99E+125; write it as a string")
@@ -213,6 +231,20 @@ def _within(column: pa.Array, least: int, most: int, unit: str) -> None:
     for bound in (bounds["min"].as_py(), bounds["max"].as_py()):
         if bound is not None and not least <= bound <= most:
             raise Unfit(f"{bound} {unit}", "ISO 8601 text holds the years 0001 to 9999 only")
+
+
+def _after_year_1(column: pa.Array, year_2: int) -> None:
+    """Raise ValueError for years 0 and 1: Arrow reads a year 0000, which `scalars` must refuse."""
+    least = pc.min(column).as_py()
+    if least is not None and least < year_2:
+        raise ValueError("a year before 0002 is left to the value route")
+
+
+def _check_utf8(column: pa.Array) -> None:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        raise Unfit(_first_invalid_utf8(column), "it is not valid UTF-8 (a lone surrogate, say)") from None
 
 
 def _bytes_of(column: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:

@@ -66,7 +66,10 @@ def _variant_reader(nullable: bool) -> Callable[[AttributeValue | None], object]
             if not nullable:
                 raise Misfit(None, None, "VARIANT")
             return None
-        value, metadata = encode_variant(attribute)
+        try:
+            value, metadata = encode_variant(attribute)
+        except ValueError as problem:
+            raise Misfit(_text(attribute), next(iter(attribute), "nothing"), "VARIANT", str(problem)) from None
         return {"value": value, "metadata": metadata}
 
     return read_variant

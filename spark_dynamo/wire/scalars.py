@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
-from datetime import UTC, date, datetime
+import struct
+from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DecimalType
 
-_EXACT = Context(prec=300, traps=[Inexact, InvalidOperation])
+_EXACT = Context(prec=1000, traps=[Inexact, InvalidOperation])
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SUB_MICROSECOND = re.compile(r"[.,]\d{6}(\d+)")
 
 
@@ -42,18 +45,23 @@ def read_decimal(text: str, kind: DecimalType) -> Decimal:
     return scaled
 
 
-def read_float(text: str) -> float:
-    """The double that is nearest to the number."""
+def read_float(text: str, bits: int = 64) -> float:
+    """The floating-point number of that many bits that is nearest to the number."""
     number = float(_number(text))
-    if number in (float("inf"), float("-inf")):
-        raise ValueError("it is beyond the largest double")
-    return number
+    try:
+        nearest: float = number if bits == 64 else struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        nearest = math.inf
+    if math.isinf(nearest):
+        raise ValueError(f"it is beyond the largest floating-point number of {bits} bits")
+    return nearest
 
 
-def read_timestamp(text: str) -> datetime:
-    """An instant from any ISO 8601 form; a text without a zone is UTC."""
+def read_timestamp(text: str) -> int:
+    """Microseconds since 1970 in UTC from any ISO 8601 form; a text without a zone is UTC."""
     moment = _datetime(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # no astimezone(): the first and the last hours of Python's years have no datetime in UTC
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def read_local_timestamp(text: str) -> datetime:
@@ -97,6 +105,8 @@ def _number(text: str) -> Decimal:
         raise ValueError("it is no number") from None
     if not number.is_finite():
         raise ValueError("it is no finite number")
+    if number and abs(number.adjusted()) > 400:
+        raise ValueError("it is far beyond DynamoDB's numbers")
     return number
 
 

@@ -94,12 +94,13 @@ def _integer(spark: type[DataType], kind: pa.DataType) -> Leaf:
 
 
 def _float(spark: type[DataType], kind: pa.DataType) -> Leaf:
+    bits: int = kind.bit_width
     return Leaf(
         spark,
         "N",
         _always(kind),
         kernels.decode_floats,
-        lambda text, _: scalars.read_float(text),
+        lambda text, _: scalars.read_float(text, bits),
         kernels.encode_floats,
         "the nearest floating-point number; written as the shortest text that reads back the same; no NaN, no infinity",
     )
@@ -276,6 +277,8 @@ def arrow_type(kind: DataType, tag: str | None = None, path: str = "") -> pa.Dat
 def arrow_fields(struct: StructType, prefix: str = "") -> list[pa.Field]:
     """The Arrow fields of a struct, in order."""
     twice = [name for name, count in Counter(struct.names).items() if count > 1]
+    if "" in struct.names:
+        raise SchemaError(prefix, "DynamoDB takes no empty attribute name; rename the column")
     if twice:
         raise SchemaError(
             prefix + twice[0], "the name stands twice in the schema; a DynamoDB item holds each name once"

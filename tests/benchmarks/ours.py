@@ -1,0 +1,167 @@
+"""Contenders: this package in one process, as a Spark worker would run it, and its stages one by one."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from spark_dynamo.aws.batch_write import request_bodies
+from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.scan import next_key, scan_pages
+from spark_dynamo.aws.tables import describe_table
+from spark_dynamo.source.duplicates import SeenKeys
+from spark_dynamo.source.reader import ScanReader, Segments, assemble
+from spark_dynamo.source.writer import CONCURRENT_REQUESTS, PutWriter, slices
+from spark_dynamo.wire.decode import PageDecoder
+from spark_dynamo.wire.encode import ItemEncoder
+from tests.benchmarks.items import KEYS, SCHEMA, batches
+from tests.servers.replay import TABLE
+
+Work = Callable[[], int]
+
+_STAGE_PAGES = 8  # held in memory
+_STAGE_ITEMS = 50_000
+
+
+@contextmanager
+def fetch(endpoint: str, items_per_page: int, concurrency: int) -> Iterator[Work]:
+    """Fetch the pages and look at nothing."""
+    connection = Connection(endpoint_url=endpoint)
+
+    def work() -> int:
+        pages = scan_pages(
+            Requests(connection, TABLE),
+            range(concurrency),
+            total_segments=concurrency,
+            parameters={},
+            concurrency=concurrency,
+        )
+        return sum(len(body) > 1_000 for body in pages) * items_per_page
+
+    yield work
+
+
+@contextmanager
+def read(endpoint: str, one_segment: bool = False) -> Iterator[Work]:
+    """Read the table to Arrow in one task, with the segments that the reader chooses, or with one."""
+    connection = Connection(endpoint_url=endpoint)
+    size = describe_table(dynamodb_client(connection), TABLE).size_bytes
+    reader = ScanReader(connection, TABLE, KEYS, SCHEMA, size, num_partitions=1)
+    (partition,) = reader.partitions()
+    if one_segment:
+        partition = Segments((0,), 1)
+    yield lambda: sum(batch.num_rows for batch in reader.read(partition))
+
+
+@contextmanager
+def read_in_turn(endpoint: str) -> Iterator[Work]:
+    """Read the table to Arrow as the simplest loop would: ask for a page, wait, decode it, ask for the next."""
+    connection = Connection(endpoint_url=endpoint)
+
+    def pages() -> Iterator[bytes]:
+        requests = Requests(connection, TABLE)
+        request: dict[str, Any] = {"TableName": TABLE}
+        while True:
+            body = requests.send("Scan", json.dumps(request).encode())
+            yield body
+            key = next_key(body)
+            if key is None:
+                return
+            request["ExclusiveStartKey"] = key
+
+    def work() -> int:
+        decoder = PageDecoder(SCHEMA, table=TABLE, key_names=KEYS)
+        return sum(batch.num_rows for batch in map(decoder.decode, pages()))
+
+    yield work
+
+
+@contextmanager
+def stage_parse(endpoint: str) -> Iterator[Work]:
+    """Parse pages that are in memory already."""
+    bodies = _bodies(endpoint)
+    decoder = PageDecoder(SCHEMA, table=TABLE, key_names=KEYS)
+    yield lambda: sum(len(decoder._parse(body)) for _ in range(5) for body in bodies)
+
+
+@contextmanager
+def stage_decode(endpoint: str) -> Iterator[Work]:
+    """Parse pages that are in memory already, and cast their columns."""
+    bodies = _bodies(endpoint)
+    decoder = PageDecoder(SCHEMA, table=TABLE, key_names=KEYS)
+    yield lambda: sum(decoder.decode(body).num_rows for _ in range(5) for body in bodies)
+
+
+@contextmanager
+def stage_assemble(endpoint: str) -> Iterator[Work]:
+    """Join the batches of pages to larger ones."""
+    decoder = PageDecoder(SCHEMA, table=TABLE, key_names=KEYS)
+    pages = [decoder.decode(body) for body in _bodies(endpoint)]
+    yield lambda: sum(batch.num_rows for batch in assemble(iter(pages * 50), decoder.arrow_schema))
+
+
+@contextmanager
+def write(endpoint: str, items: int, lazily: bool = False) -> Iterator[Work]:
+    """Write that many items in one task, from batches made before or one by one."""
+    connection = Connection(endpoint_url=endpoint)
+    writer = PutWriter(connection, describe_table(dynamodb_client(connection), TABLE), TABLE, SCHEMA)
+    ready = None if lazily else list(batches(items))
+    yield lambda: writer.write(batches(items) if ready is None else iter(ready)).items
+
+
+@contextmanager
+def send(endpoint: str, items: int, concurrency: int = CONCURRENT_REQUESTS) -> Iterator[Work]:
+    """Send requests that are ready, and look at nothing."""
+    connection = Connection(endpoint_url=endpoint)
+    ready = [body for texts in _texts(items) for body in request_bodies(TABLE, texts)]
+
+    def work() -> int:
+        requests = Requests(connection, TABLE)
+        with ThreadPoolExecutor(concurrency) as pool:
+            list(pool.map(lambda body: requests.send("BatchWriteItem", body[0]), ready))
+        return sum(count for _, count in ready)
+
+    yield work
+
+
+@contextmanager
+def stage_encode(items: int = _STAGE_ITEMS) -> Iterator[Work]:
+    """Turn batches into the JSON text of items."""
+    encoder = ItemEncoder(SCHEMA, table=TABLE, key_names=KEYS)
+    ready = [part for batch in batches(items) for part in slices(batch)]
+    yield lambda: sum(len(encoder.encode(part)) for part in ready)
+
+
+@contextmanager
+def stage_bodies(items: int = _STAGE_ITEMS) -> Iterator[Work]:
+    """Join the texts of items to the bodies of requests."""
+    ready = _texts(items)
+    yield lambda: sum(count for texts in ready for _, count in request_bodies(TABLE, texts))
+
+
+@contextmanager
+def stage_keys(items: int = 10 * _STAGE_ITEMS) -> Iterator[Work]:
+    """Look for equal keys."""
+    ready = [batch.column("id") for batch in batches(items)]
+
+    def work() -> int:
+        seen = SeenKeys()
+        return sum(len(seen.add(keys).first) for keys in ready)
+
+    yield work
+
+
+def _bodies(endpoint: str) -> list[bytes]:
+    """The server's first pages."""
+    requests = Requests(Connection(endpoint_url=endpoint), TABLE)
+    pages = scan_pages(requests, [0], total_segments=1, parameters={}, concurrency=1)
+    return [body for body, _ in zip(pages, range(_STAGE_PAGES), strict=False)]
+
+
+def _texts(items: int) -> list[pa.StringArray]:
+    encoder = ItemEncoder(SCHEMA, table=TABLE, key_names=KEYS)
+    return [encoder.encode(part) for batch in batches(items) for part in slices(batch)]

@@ -1,0 +1,83 @@
+"""Reading a table: `python -m tests.benchmarks.reading`."""
+
+from tests.benchmarks.harness import (
+    PAGE_ITEMS,
+    Figures,
+    Row,
+    Settings,
+    Target,
+    main,
+    measure,
+    print_rates,
+    print_stages,
+    print_targets,
+    ratio,
+    wrangler_python,
+)
+from tests.servers.replay import replay_server
+
+_OURS = "ours to Arrow, one task"
+_PAGES, _PAGES_OF_SLOW_PEERS, _PAGES_OF_TUPLES = 320, 8, 24
+
+
+def run(chosen: Settings) -> None:
+    """Measure and print."""
+    pages = (chosen.pages(full) for full in (_PAGES, _PAGES_OF_SLOW_PEERS, _PAGES_OF_TUPLES))
+    many, few, some = (replay_server(number, PAGE_ITEMS) for number in pages)
+    runs = chosen.runs
+    with many as large, few as small, some as middling:
+        fetch_16 = measure("ours.fetch", runs=runs, endpoint=large.endpoint, items_per_page=PAGE_ITEMS, concurrency=16)
+        fetch_1 = measure("ours.fetch", runs=runs, endpoint=large.endpoint, items_per_page=PAGE_ITEMS, concurrency=1)
+        ours = measure("ours.read", runs=runs, endpoint=large.endpoint)
+        table_scan = measure("peers.table_scan", runs=runs, endpoint=small.endpoint)
+        python, reason = wrangler_python(chosen)
+        wrangler = None
+        if python is not None:
+            wrangler = measure("peers.read_items", runs=runs, python=python, endpoint=small.endpoint)
+        on_spark = measure("on_spark.read", runs=runs, endpoint=large.endpoint, items=large.items)
+        tuples = measure("on_spark.read_tuples", runs=runs, endpoint=middling.endpoint, items=middling.items)
+        stages = {
+            name: 1e6 / measure(f"ours.stage_{name}", runs=runs, endpoint=large.endpoint).cpu_rate
+            for name in ("parse", "decode", "assemble")
+        }
+    print_rates(
+        f"Reading in one process: items of 13 attributes and 458 bytes, pages of {PAGE_ITEMS:,}",
+        [
+            Row("bare fetching, 16 segments at once", fetch_16),
+            Row("bare fetching, one segment", fetch_1),
+            Row(_OURS, ours),
+            Row("boto3 Table.scan", table_scan),
+            Row("awswrangler read_items", wrangler, reason),
+        ],
+        _OURS,
+    )
+    print_rates(
+        "Reading through Spark local[2]; CPU is that of the JVM and all workers",
+        [Row("ours", on_spark), Row("boto3 and tuples, 2 tasks", tuples)],
+        "ours",
+    )
+    print_stages(
+        "Where the time goes in reading to Arrow",
+        [
+            ("fetch: botocore, socket, checksum", 1e6 / fetch_1.cpu_rate),
+            ("parse: Arrow's JSON reader", stages["parse"]),
+            ("cast: text to typed columns", stages["decode"] - stages["parse"]),
+            ("assemble: pages to batches of 10,000 rows", stages["assemble"]),
+        ],
+        ours,
+    )
+    print_targets(
+        [
+            _target("reading to Arrow, to boto3 Table.scan", 15, ours, table_scan),
+            _target("reading to Arrow, to awswrangler read_items", 15, ours, wrangler),
+            _target("through Spark, to boto3 and tuples", 10, on_spark, tuples),
+        ]
+    )
+
+
+def _target(what: str, least: float, ours: Figures, other: Figures | None) -> Target:
+    return Target(what, least, ratio(ours, other), ratio(ours, other, cpu=True))
+
+
+if __name__ == "__main__":
+    main("What reading costs.", run)

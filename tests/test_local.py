@@ -1,0 +1,140 @@
+"""The embedded local DynamoDB: found without options, by every process of Spark, and gone without a trace."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+
+import spark_dynamo as sd
+from spark_dynamo.aws.announcement import Announcement, announce, find_announcement
+from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.tables import KeyAttribute, create_table
+from spark_dynamo.errors import ConfigurationError
+
+
+def answers(endpoint: str) -> bool:
+    try:
+        urllib.request.urlopen(endpoint, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def test_reads_and_writes_find_it_though_the_session_was_first(spark: SparkSession) -> None:
+    for round_ in range(2):  # the second server has another port, and nothing of the first's tables
+        with sd.local_dynamodb() as server:
+            create_table(server.client(), "found", partition_key=KeyAttribute("id", "S"))
+            spark.sql(f"SELECT 'round {round_}' id").write.format("dynamo-meta").mode("append").save("found")
+            (row,) = spark.read.format("dynamo-meta").schema("id STRING").load("found").collect()
+            assert row.id == f"round {round_}"
+    with pytest.raises(AnalysisException, match="No AWS region is known|No AWS credentials were found"):
+        spark.read.format("dynamo-meta").schema("id STRING").load("found").collect()
+
+
+def test_driver_code_finds_it_and_the_metadata_tables_too(spark: SparkSession) -> None:
+    with sd.local_dynamodb() as server:
+        names = sd.create_tables()
+        assert names == ["dev_pipeline_config", "dev_table_config", "dev_pipeline_run_logs"]
+        assert sorted(server.client().list_tables()["TableNames"]) == sorted(names)
+        assert spark.read.format("dynamo-meta").load("pipeline_run_logs").count() == 0
+
+
+def test_it_listens_on_loopback_only() -> None:
+    with sd.local_dynamodb() as server:
+        port = int(server.endpoint_url.rpartition(":")[2])
+        assert server.endpoint_url == f"http://127.0.0.1:{port}"
+        addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+        for address in addresses - {"127.0.0.1"}:
+            with socket.socket() as other, pytest.raises(OSError, match="refused"):
+                other.connect((address, port))
+
+
+def test_it_cleans_up_after_an_exception() -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(RuntimeError, match="on purpose"), sd.local_dynamodb() as server:
+        assert answers(server.endpoint_url)
+        raise RuntimeError("on purpose")
+    assert not answers(server.endpoint_url)
+    assert find_announcement() is None
+    assert set(threading.enumerate()) <= before
+    server.stop()  # a second time does no harm
+
+
+def test_a_second_one_gives_way_to_the_first_again() -> None:
+    with sd.local_dynamodb() as first:
+        with sd.local_dynamodb() as second:
+            assert Connection().located().endpoint_url == second.endpoint_url
+        assert Connection().located().endpoint_url == first.endpoint_url
+
+
+def test_an_endpoint_in_the_environment_is_used_instead(monkeypatch: pytest.MonkeyPatch, moto_server: Any) -> None:
+    monkeypatch.setenv("DYNAMODB_ENDPOINT_URL", moto_server.endpoint)
+    with sd.local_dynamodb() as server:
+        assert server.endpoint_url == moto_server.endpoint
+        assert server.client().list_tables()
+    assert answers(moto_server.endpoint)
+
+
+def test_what_names_a_place_itself_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sd.local_dynamodb():
+        for place in (Connection(endpoint_url="http://x"), Connection(profile="p"), Connection(role_arn="arn")):
+            assert place.located() == place
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://y")
+        assert Connection().located() == Connection()
+
+
+def test_an_announcement_of_a_dead_process_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spark_dynamo.aws import announcement
+
+    announce(Announcement("http://127.0.0.1:9", "us-east-1"))
+    try:
+        assert find_announcement() is not None
+        monkeypatch.setattr(announcement, "_started", lambda process: "another time")
+        assert find_announcement() is None
+    finally:
+        announce(None)
+
+
+def test_a_taken_port_is_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1 can't be used: .* Choose another one"):
+            sd.local_dynamodb(port)
+
+
+def test_moto_missing_is_one_sentence(python: Callable[..., Any]) -> None:
+    finished = python("import sys; sys.modules['moto'] = None; import spark_dynamo as sd; sd.local_dynamodb()")
+    assert "ConfigurationError: The embedded DynamoDB needs moto: pip install 'spark-dynamo[local]'" in finished.stderr
+
+
+def test_the_command_runs_one_in_the_foreground(python: Callable[..., Any]) -> None:
+    command = [sys.executable, "-c", "from spark_dynamo.cli import main; main()", "local", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        endpoint = ""
+        while not endpoint:
+            line = process.stdout.readline()
+            assert line, "the command ended early"
+            found = re.search(r"DYNAMODB_ENDPOINT_URL=(\S+)", line)
+            endpoint = found[1] if found else ""
+        connection = Connection("us-east-1", endpoint, access_key_id="local", secret_access_key="local")
+        assert dynamodb_client(connection).list_tables()["TableNames"] == []
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    assert not answers(endpoint)
