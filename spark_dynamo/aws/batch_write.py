@@ -83,26 +83,32 @@ class BatchWriter:
         self._room.release()
 
     def _write(self, body: bytes, count: int) -> None:
-        left = count
         try:
-            while left:
-                answer = orjson.loads(self._requests.send("BatchWriteItem", body))
-                unprocessed = answer.get("UnprocessedItems") or {}
-                remaining = sum(map(len, unprocessed.values()))
-                units = sum(float(table["CapacityUnits"]) for table in answer.get("ConsumedCapacity") or ())
-                self._requests.counts.add(items=left - remaining, units=units, bytes=len(body))
-                if remaining:
-                    body = orjson.dumps({"RequestItems": unprocessed, "ReturnConsumedCapacity": "TOTAL"})
-                    self._requests.counts.add(retries=1)
-                    if not self._requests.backoff.failed():
-                        raise RequestFailedError("DynamoDB keeps leaving items unprocessed: the table is throttled")
-                left = remaining
+            while count:
+                body, left = self._write_once(body, count)
+                if left and not self._requests.backoff.failed():
+                    raise RequestFailedError("DynamoDB keeps leaving items unprocessed: the table is throttled")
+                count = left
         except Stopped:
             return
         except Exception as error:  # whatever it is, the caller must hear of it
             if self._failure is None:
                 self._failure = (error, body)
             self._requests.stop.set()
+
+    def _write_once(self, body: bytes, count: int) -> tuple[bytes, int]:
+        """Send a body of `count` items; the body and the number of those that DynamoDB left unprocessed."""
+        counts = self._requests.counts
+        answer = orjson.loads(self._requests.send("BatchWriteItem", body, done=lambda content: False))
+        unprocessed = answer.get("UnprocessedItems") or {}
+        left = sum(map(len, unprocessed.values()))
+        if left < count:
+            self._requests.backoff.succeeded()
+        units = sum(float(table["CapacityUnits"]) for table in answer.get("ConsumedCapacity") or ())
+        counts.add(items=count - left, units=units, bytes=len(body), retries=bool(left))
+        if left:
+            body = orjson.dumps({"RequestItems": unprocessed, "ReturnConsumedCapacity": "TOTAL"})
+        return body, left
 
     def _key(self, entry: Mapping[str, Any]) -> dict[str, object]:
         item = entry["PutRequest"]["Item"]

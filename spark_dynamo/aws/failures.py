@@ -142,4 +142,5 @@ def _explain_code(error: ClientError, table: str | None, where: dict[str, Any]) 
             code=code,
             **where,
         )
-    return RequestFailedError(f"DynamoDB refused the request{about}: {said}", error, code=code, **where)
+    verb = "keeps failing" if is_transient(error) else "refused the request"
+    return RequestFailedError(f"DynamoDB {verb}{about}: {said}", error, code=code, **where)

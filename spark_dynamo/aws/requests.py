@@ -11,6 +11,7 @@ import random
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.05  # seconds
 _LONGEST_DELAY = 10.0
-_PATIENCE = 300.0  # seconds without any success until a task gives up
-_PATIENCE_UNREACHED = 10.0  # the same where nobody answers at the endpoint
+PATIENCE = 300.0  # seconds without any success until a task gives up
+PATIENCE_UNREACHED = 10.0  # the same where nobody answers at the endpoint
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the task was told to end
@@ -53,25 +54,27 @@ class Counts:
 
 
 class Backoff:
-    """The delays of one task: they grow while requests fail and shrink back as soon as one succeeds."""
+    """The delays of one task: they grow while requests fail and shrink as requests succeed."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._lock = threading.Lock()
         self._failures = 0
-        self._last_success = time.monotonic()
+        self._failing_since: float | None = None
 
     def succeeded(self) -> None:
-        """Tell it that a request got through."""
+        """Tell it that a request got something done."""
         with self._lock:
             self._failures = max(0, self._failures - 1)
-            self._last_success = time.monotonic()
+            self._failing_since = None
 
-    def failed(self, patience: float = _PATIENCE) -> bool:
+    def failed(self, patience: float | None = None) -> bool:
         """Wait after a failure; False where nothing has succeeded for `patience` seconds, so that waiting is over."""
         with self._lock:
+            now = time.monotonic()
             self._failures = min(self._failures + 1, 16)
-            if time.monotonic() - self._last_success > patience:
+            self._failing_since = self._failing_since or now
+            if now - self._failing_since > (PATIENCE if patience is None else patience):
                 return False
             delay = random.uniform(0, min(_LONGEST_DELAY, _FIRST_DELAY * 2**self._failures))  # noqa: S311 - jitter
         if self._stop.wait(delay):
@@ -90,8 +93,11 @@ class Requests:
         self.backoff = Backoff(self.stop)
         self._client = raw_client(connection)
 
-    def send(self, operation: str, body: bytes) -> bytes:
-        """The body of the answer; transient failures are repeated, all others raise an error that says what to do."""
+    def send(self, operation: str, body: bytes, *, done: Callable[[bytes], bool] = lambda answer: True) -> bytes:
+        """The body of the answer; transient failures are repeated, all others raise an error that says what to do.
+
+        `done` tells of an answer whether anything got done: one that says no does not end a time of failures.
+        """
         batch = operation.startswith("Batch")
         routing: dict[str, Any] = {"RequestItems": {self.table: []}} if batch else {"TableName": self.table}
         while True:
@@ -101,14 +107,15 @@ class Requests:
                 answer = self._once(operation, routing, body)
             except (BotoCoreError, ClientError, CorruptAnswerError) as error:
                 self.counts.add(requests=1)
-                patience = _PATIENCE_UNREACHED if never_reached(error) else _PATIENCE
+                patience = PATIENCE_UNREACHED if never_reached(error) else None
                 if not is_transient(error) or not self.backoff.failed(patience):
                     raise explain(error, self.connection.endpoint_url, self.connection.region, self.table) from error
                 self.counts.add(retries=1)
                 logger.debug("%s on table %s is repeated after: %s", operation, self.table, error)
             else:
-                self.backoff.succeeded()
                 self.counts.add(requests=1)
+                if done(answer):
+                    self.backoff.succeeded()
                 return answer
 
     def _once(self, operation: str, routing: dict[str, Any], body: bytes) -> bytes:

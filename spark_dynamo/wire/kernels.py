@@ -156,7 +156,8 @@ def check_number(text: str) -> None:
 
 def canonical_numbers(column: pa.Array) -> pa.Array:
     """Number text in one form for each number, `1` for `1.0` and `10E-1`, so that equal numbers are equal texts."""
-    canonical = [None if text is None else str(Decimal(text).normalize(_ALL_DIGITS) + 0) for text in column.to_pylist()]
+    numbers = [None if text is None else Decimal(text).normalize(_ALL_DIGITS) for text in column.to_pylist()]
+    canonical = [None if number is None else str(_ALL_DIGITS.add(number, 0)) for number in numbers]  # -0 + 0 is 0
     return pa.array(canonical, pa.string())
 
 

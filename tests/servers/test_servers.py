@@ -90,7 +90,7 @@ def test_dynamodb_local_keeps_a_table(endpoint: str) -> None:
 
 def test_dynamodb_local_ends_with_its_block(endpoint: str) -> None:
     seen = ""
-    with pytest.raises(LookupError), dynamodb_local() as second:  # noqa: PT012 - the block is what is tested
+    with pytest.raises(LookupError), dynamodb_local() as second:
         seen = second
         assert answers(seen)
         assert seen != endpoint

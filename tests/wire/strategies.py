@@ -65,11 +65,11 @@ names = st.one_of(st.sampled_from(ODD_NAMES), texts.filter(bool))
 @st.composite
 def number_texts(draw: st.DrawFn) -> str:
     """Any number of DynamoDB's, with at most 38 digits in its text, or with an exponent."""
-    digits = draw(st.integers(0, 10 ** draw(st.sampled_from([1, 3, 9, 17, 20, 38])) - 1))
-    sign = draw(st.sampled_from(["", "-"]))
-    if not digits:
+    length = draw(st.sampled_from([0, 1, 2, 9, 17, 20, 38]))
+    if not length:
         return draw(st.sampled_from(["0", "0.0", "-0", "0.000"]))
-    length = len(str(digits))
+    sign = draw(st.sampled_from(["", "-"]))
+    digits = draw(st.integers(10 ** (length - 1), 10**length - 1))
     last = draw(st.one_of(st.integers(-length, 3), st.integers(-130, 126 - length)))
     number = Decimal(f"{sign}{digits}E{last}")
     plain = format(number, "f")
@@ -93,7 +93,8 @@ def decimal_texts(draw: st.DrawFn, kind: DecimalType) -> str:
 
 def decimals(kind: DecimalType) -> st.SearchStrategy[Decimal]:
     most = 10**kind.precision - 1
-    return st.integers(-most, most).map(lambda number: Decimal(number).scaleb(-kind.scale, DIGITS))
+    unscaled = st.one_of(st.integers(-most, most), st.sampled_from([most, -most, 0, most // 7]))
+    return unscaled.map(lambda number: Decimal(number).scaleb(-kind.scale, DIGITS))
 
 
 dates = st.dates()

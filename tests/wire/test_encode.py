@@ -6,7 +6,7 @@ import base64
 import doctest
 import math
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import orjson
@@ -119,8 +119,8 @@ ALL_ASCII = "".join(map(chr, range(128)))
 
 @pytest.mark.parametrize(
     "text",
-    [*ALL_ASCII, ALL_ASCII, ALL_ASCII[::-1], "\\u0041", '\\"', '\\\\"', "\\n\n", "\u2028\u2029", "\U0001f600", "\ufffe\uffff"]
-    + ["\x80\x9f", "\U0010ffff", "\ud7ff\ue000", "\ufeff"],
+    [*ALL_ASCII, ALL_ASCII, ALL_ASCII[::-1], "\\u0041", '\\"', '\\\\"', "\\n\n", "\u2028\u2029", "\U0001f600", "\ufffe\uffff",
+     "\x80\x9f", "\U0010ffff", "\ud7ff\ue000", "\ufeff"],
 )  # fmt: skip
 def test_every_kind_of_character(text: str) -> None:
     schema = (
@@ -365,7 +365,7 @@ def test_the_same_value_in_two_sets_is_fine(tag: str) -> None:
 def test_a_key_that_cannot_be_shown_as_a_python_value() -> None:
     schema = StructType().add("id", StringType()).add("d", DateType())
     ids = pa.array([b"\xff"], pa.binary()).view(pa.string())
-    with pytest.raises(InvalidItemError, match="Row .* can't be written"):
+    with pytest.raises(InvalidItemError, match=r"Row .* can't be written"):
         encode(schema, pa.record_batch({"id": ids, "d": pa.array([2932897], pa.date32())}))
 
 
@@ -401,10 +401,8 @@ def test_the_largest_item(character: str) -> None:
     assert [item_size(orjson.loads(item)) for item in encode(schema, batch)] == [409_600, 8]
     error = refuse(schema, batch_of(schema, [{"id": "key0", "s": "x"}, {"id": "key1", "s": text + "x"}]))
     assert (error.key, error.attribute) == ({"id": "key1"}, None)
-    assert (
-        "Row {id='key1'} can't be written to table 'orders': the item is 409,601 bytes, and DynamoDB takes at most 409,600"
-        in str(error)
-    )
+    problem = "the item is 409,601 bytes, and DynamoDB takes at most 409,600 with names and values"
+    assert str(error).startswith(f"Row {{id='key1'}} can't be written to table 'orders': {problem}")
 
 
 def counted(value: Any) -> int:
@@ -415,7 +413,7 @@ def counted(value: Any) -> int:
         case bool() | None:
             return 1
         case Decimal():
-            digits = len(value.normalize().as_tuple().digits) if value else 0
+            digits = len(Context(prec=100).normalize(value).as_tuple().digits) if value else 0
             return math.ceil(digits / 2) + 1 + value.is_signed()
         case set():
             return sum(map(counted, value))

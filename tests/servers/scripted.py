@@ -1,0 +1,89 @@
+"""A DynamoDB server whose answers are written down beforehand, over real HTTP: for what no real server does on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from spark_dynamo.aws.client import Connection
+
+Answer = Callable[[str, dict[str, Any]], "Reply"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer: status, body, and how it is damaged on its way."""
+
+    body: dict[str, Any] | bytes = field(default_factory=dict)
+    status: int = 200
+    reset: bool = False  # the connection ends without an answer
+    cut: bool = False  # half of the body is missing
+    wrong_crc: bool = False
+
+
+def refusal(code: str, message: str = "no", status: int = 400) -> Reply:
+    """An error as DynamoDB words it."""
+    return Reply({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}, status)
+
+
+@dataclass
+class ScriptedServer:
+    """The address, and the requests that came: pairs of operation and body."""
+
+    endpoint: str
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def connection(self) -> Connection:
+        return Connection("us-east-1", self.endpoint, access_key_id="k", secret_access_key="s", read_timeout=1.0)
+
+
+@contextmanager
+def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
+    """Serve on loopback; `answer` gets each request's operation and body, in several threads at once."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            operation = self.headers["X-Amz-Target"].partition(".")[2]
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                script.requests.append((operation, request))
+            reply = answer(operation, request)
+            if reply.reset:
+                self.close_connection = True
+                return
+            body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+            self.send_response(reply.status)
+            self.send_header("Content-Type", "application/x-amz-json-1.0")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("x-amz-crc32", str(zlib.crc32(body) ^ reply.wrong_crc))
+            self.end_headers()
+            if reply.cut:
+                self.wfile.write(body[: len(body) // 2])
+                self.close_connection = True
+            else:
+                self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    lock = threading.Lock()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    script = ScriptedServer(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield script
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

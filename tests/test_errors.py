@@ -1,0 +1,241 @@
+"""Every error crosses a process border whole, stands where the tree says, and says its sentence."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+import spark_dynamo.errors
+from spark_dynamo.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    ConnectionError,
+    DuplicateKeyError,
+    DynamoDBWrapperError,
+    InvalidItemError,
+    InvalidResponseError,
+    ItemError,
+    ItemNotFoundError,
+    MalformedItemError,
+    OptionError,
+    RequestFailedError,
+    SchemaError,
+    TableNotFoundError,
+    UnwrittenItemsError,
+    ValidationError,
+    nearest,
+    shorten,
+    show_key,
+)
+
+CAUSE = ValueError("cause")
+KEY = {"id": "42", "day": 7}
+MALFORMED = {"table": "orders", "key": KEY, "attribute": "x.y", "expected": "BIGINT"}
+
+SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
+    (DynamoDBWrapperError("What."), "What."),
+    (DynamoDBWrapperError("What.", CAUSE, {"a": 1, "b": None, "c": "x"}), "What. [a=1, c=x]"),
+    (ConfigurationError("What.", CAUSE, {"a": 1}), "What. [a=1]"),
+    (OptionError("tabel", "is not known", ["path", "table"]), "Option 'tabel' is not known. Did you mean 'table'?"),
+    (OptionError("zzz", "is not known", ["path", "table"]), "Option 'zzz' is not known."),
+    (ConnectionError("What.", CAUSE, endpoint="http://x", region="r", attempts=3), "What. [endpoint=http://x, region=r, attempts=3]"),
+    (RequestFailedError("What.", CAUSE, code="Throttling", region="r"), "What. [region=r]"),
+    (AccessDeniedError("What.", code="AccessDenied"), "What."),
+    (InvalidResponseError("orders", "cut off", CAUSE), "The answer for table 'orders' is no valid DynamoDB JSON: cut off"),
+    (
+        TableNotFoundError("orders", CAUSE, region="r", code="ResourceNotFoundException"),
+        "DynamoDB has no table 'orders'. Check the name, the region and the endpoint; to create the table, call "
+        "boto3's create_table with its partition key, or sd.create_tables(config) for the metadata tables [region=r]",
+    ),
+    (
+        UnwrittenItemsError("orders", 5, [KEY, {"id": "43"}], CAUSE, region="r"),
+        "5 items were not written to table 'orders', the first with the keys {id='42', day=7}, {id='43'}, because: cause. "
+        "The write is safe to repeat once the cause is gone [region=r]",
+    ),
+    (
+        UnwrittenItemsError("orders", 1, [KEY]),
+        "1 items were not written to table 'orders', the first with the keys {id='42', day=7}. "
+        "The write is safe to repeat once the cause is gone",
+    ),
+    (ItemNotFoundError("orders", KEY), "Table 'orders' has no item with the key {id='42', day=7}"),
+    (
+        ValidationError("Wrong:", {"a.b": "too long", "c": "missing"}, CAUSE),
+        "Wrong:\n  a.b: too long\n  c: missing",
+    ),
+    (ValidationError("Wrong"), "Wrong"),
+    (SchemaError("a[].b", "is bad"), "Field 'a[].b': is bad"),
+    (ItemError("What.", table="orders", key=KEY, attribute=None), "What."),
+    (
+        MalformedItemError(**MALFORMED, value="1.5", found="N", problem="it has a fraction"),
+        "Table 'orders', item {id='42', day=7}: attribute 'x.y' is 1.5, of DynamoDB type N, and does not fit the schema's "
+        "BIGINT: it has a fraction. Give the column a type that holds it, or correct the item",
+    ),
+    (
+        MalformedItemError(**MALFORMED, value=None, found=None),
+        "Table 'orders', item {id='42', day=7}: attribute 'x.y' is missing, but the schema's BIGINT is not nullable. "
+        "Make the column nullable, or correct the item",
+    ),
+    (
+        MalformedItemError(**MALFORMED, value=None, found="NULL"),
+        "Table 'orders', item {id='42', day=7}: attribute 'x.y' is NULL, but the schema's BIGINT is not nullable. "
+        "Make the column nullable, or correct the item",
+    ),
+    (
+        InvalidItemError(table="orders", key=KEY, attribute="x[]", value=float("nan"), problem="no NaN"),
+        "Row {id='42', day=7} can't be written to table 'orders': attribute 'x[]' is nan: no NaN",
+    ),
+    (
+        InvalidItemError(table="orders", key=KEY, attribute=None, value=None, problem="too large"),
+        "Row {id='42', day=7} can't be written to table 'orders': too large",
+    ),
+    (
+        DuplicateKeyError(table="orders", key=KEY),
+        "Two rows for table 'orders' have the key {id='42', day=7}, and DynamoDB keeps only one item per key. "
+        "Drop duplicates before the write, or set option 'duplicates' to 'last' or 'first'",
+    ),
+]  # fmt: skip
+
+errors = pytest.mark.parametrize("error", [error for error, _ in SENTENCES], ids=lambda error: type(error).__name__)
+
+
+class Unpicklable(Exception):
+    """As botocore's own errors: it pickles, and then can't be made again."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+class Hostile(Exception):
+    def __reduce__(self) -> Any:
+        raise RuntimeError("no pickle")
+
+
+@pytest.mark.parametrize(("error", "sentence"), SENTENCES)
+def test_sentences(error: DynamoDBWrapperError, sentence: str) -> None:
+    assert str(error) == sentence
+
+
+def test_every_error_is_tested() -> None:
+    assert {type(error).__name__ for error, _ in SENTENCES} == set(spark_dynamo.errors.__all__)
+    assert spark_dynamo.errors.__all__ == sorted(spark_dynamo.errors.__all__)
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, BaseException):
+        return type(left) is type(right) and left.args == right.args
+    return bool(left == right)
+
+
+@errors
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_errors_survive_pickling_whole(error: DynamoDBWrapperError, protocol: int) -> None:
+    read = pickle.loads(pickle.dumps(error, protocol))
+    assert type(read) is type(error)
+    assert read.args == error.args
+    assert str(read) == str(error)
+    assert repr(read) == repr(error)
+    assert vars(read).keys() == vars(error).keys()
+    assert all(same(vars(error)[name], vars(read)[name]) for name in vars(error))
+    assert same(copy.copy(error).context, error.context)
+
+
+@pytest.mark.parametrize(
+    ("cause", "text"),
+    [
+        (Unpicklable("a", "b"), "Unpicklable: a and b"),
+        (Hostile("x"), "Hostile: x"),
+        (ValueError(lambda: None), "ValueError: <function"),
+    ],
+)
+@errors
+def test_a_cause_that_cannot_be_pickled_becomes_its_text(
+    error: DynamoDBWrapperError, cause: Exception, text: str
+) -> None:
+    error = copy.copy(error)
+    error.original_error = cause
+    read = pickle.loads(pickle.dumps(error))
+    assert type(read.original_error) is RuntimeError
+    assert str(read.original_error).startswith(text)
+    assert str(read) == str(error)
+    assert error.original_error is cause
+
+
+def test_a_chain_of_causes_survives() -> None:
+    inner = RequestFailedError("inner", Hostile("x"), code="c")
+    read = pickle.loads(pickle.dumps(UnwrittenItemsError("t", 1, [{"id": b"\x00"}], inner)))
+    assert type(read.original_error) is RequestFailedError
+    assert read.original_error.code == "c"
+    assert str(read.original_error.original_error) == "Hostile: x"
+    assert (read.table, read.count, read.keys) == ("t", 1, [{"id": b"\x00"}])
+
+
+def test_notes_survive() -> None:
+    error = SchemaError("x", "bad")
+    error.add_note("in the orders pipeline")
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["in the orders pipeline"]
+
+
+def test_the_tree_is_the_one_that_the_docstring_draws() -> None:
+    documentation = spark_dynamo.errors.__doc__ or ""
+    parents: list[str] = []
+    drawn = {}
+    for line in documentation.splitlines():
+        found = re.match(r"^    ([│├└─ ]*)(\w+Error)\b", line)
+        if found:
+            depth = len(found[1]) // 4
+            drawn[found[2]] = parents[depth - 1] if depth else None
+            parents[depth:] = [found[2]]
+    assert drawn == {
+        name: next(
+            (base.__name__ for base in getattr(spark_dynamo.errors, name).__bases__ if base.__name__ in drawn), None
+        )
+        for name in spark_dynamo.errors.__all__
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "also"),
+    [
+        (ConfigurationError, ValueError), (OptionError, ValueError), (ValidationError, ValueError), (SchemaError, TypeError),
+        (ItemError, ValueError), (MalformedItemError, ValueError), (ItemNotFoundError, LookupError),
+        (DynamoDBWrapperError, Exception),
+    ],
+)  # fmt: skip
+def test_errors_are_also_builtin_ones(error: type[Exception], also: type[Exception]) -> None:
+    assert issubclass(error, also)
+
+
+def test_shorten() -> None:
+    assert shorten("x" * 120) == "x" * 120
+    assert shorten("a" * 100 + "b" * 100) == "a" * 60 + "…[80 characters left out]…" + "b" * 60
+    assert shorten({"a": 1}) == "{'a': 1}"
+    assert shorten(b"\x00" * 1000).startswith("b'\\x00")
+    assert len(shorten(list(range(10_000)))) < 160
+
+
+def test_long_values_are_shortened_everywhere() -> None:
+    long = "x" * 100_000
+    for error in (
+        MalformedItemError(table="t", key={"id": long}, attribute="a", value=long, found="S", expected="BIGINT"),
+        InvalidItemError(table="t", key={"id": long}, attribute="a", value=long, problem="p"),
+        DuplicateKeyError(table="t", key={"id": long}),
+        ConnectionError("What.", body=long),
+    ):
+        assert len(str(error)) < 700
+        assert "characters left out" in str(error)
+
+
+def test_show_key() -> None:
+    assert show_key({}) == "{}"
+    assert show_key({"id": "a'b", "n": None, "raw": b"\x00"}) == "{id=\"a'b\", n=None, raw=b'\\x00'}"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("Orders", "orders"), ("ORDER", "orders"), ("prise", "Price"), ("zzz", None), ("", None)]
+)
+def test_nearest(name: str, found: str | None) -> None:
+    assert nearest(name, ["orders", "Price"]) == found
