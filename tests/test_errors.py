@@ -42,14 +42,14 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
     (ConfigurationError("What.", CAUSE, {"a": 1}), "What. [a=1]"),
     (OptionError("tabel", "is not known", ["path", "table"]), "Option 'tabel' is not known. Did you mean 'table'?"),
     (OptionError("zzz", "is not known", ["path", "table"]), "Option 'zzz' is not known."),
-    (ConnectionError("What.", CAUSE, endpoint="http://x", region="r", attempts=3), "What. [endpoint=http://x, region=r, attempts=3]"),
-    (RequestFailedError("What.", CAUSE, code="Throttling", region="r"), "What. [region=r]"),
-    (AccessDeniedError("What.", code="AccessDenied"), "What."),
+    (ConnectionError("What.", CAUSE, endpoint="http://x", region="r", tries=3), "What. [endpoint=http://x, region=r, tries=3]"),
+    (RequestFailedError("What.", CAUSE, code="Throttling", region="r"), "What. [region=r, code=Throttling]"),
+    (AccessDeniedError("What.", code="AccessDenied"), "What. [code=AccessDenied]"),
     (InvalidResponseError("orders", "cut off", CAUSE), "The answer for table 'orders' is no valid DynamoDB JSON: cut off"),
     (
         TableNotFoundError("orders", CAUSE, region="r", code="ResourceNotFoundException"),
         "DynamoDB has no table 'orders'. Check the name, the region and the endpoint; to create the table, call "
-        "boto3's create_table with its partition key, or sd.create_tables(config) for the metadata tables [region=r]",
+        "boto3's create_table with its partition key, or sd.create_tables(config) for the metadata tables [region=r, code=ResourceNotFoundException]",
     ),
     (
         UnwrittenItemsError("orders", 5, [KEY, {"id": "43"}], CAUSE, region="r"),
@@ -102,14 +102,14 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
 errors = pytest.mark.parametrize("error", [error for error, _ in SENTENCES], ids=lambda error: type(error).__name__)
 
 
-class Unpicklable(Exception):
+class UnpicklableError(Exception):
     """As botocore's own errors: it pickles, and then can't be made again."""
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} and {second}")
 
 
-class Hostile(Exception):
+class HostileError(Exception):
     def __reduce__(self) -> Any:
         raise RuntimeError("no pickle")
 
@@ -146,8 +146,8 @@ def test_errors_survive_pickling_whole(error: DynamoDBWrapperError, protocol: in
 @pytest.mark.parametrize(
     ("cause", "text"),
     [
-        (Unpicklable("a", "b"), "Unpicklable: a and b"),
-        (Hostile("x"), "Hostile: x"),
+        (UnpicklableError("a", "b"), "UnpicklableError: a and b"),
+        (HostileError("x"), "HostileError: x"),
         (ValueError(lambda: None), "ValueError: <function"),
     ],
 )
@@ -165,11 +165,11 @@ def test_a_cause_that_cannot_be_pickled_becomes_its_text(
 
 
 def test_a_chain_of_causes_survives() -> None:
-    inner = RequestFailedError("inner", Hostile("x"), code="c")
+    inner = RequestFailedError("inner", HostileError("x"), code="c")
     read = pickle.loads(pickle.dumps(UnwrittenItemsError("t", 1, [{"id": b"\x00"}], inner)))
     assert type(read.original_error) is RequestFailedError
     assert read.original_error.code == "c"
-    assert str(read.original_error.original_error) == "Hostile: x"
+    assert str(read.original_error.original_error) == "HostileError: x"
     assert (read.table, read.count, read.keys) == ("t", 1, [{"id": b"\x00"}])
 
 

@@ -41,7 +41,7 @@ def test_the_examples_in_the_docstrings(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=150)
 @given(items, st.one_of(st.none(), last_keys), st.randoms(use_true_random=False), st.booleans())
 def test_the_next_key_is_what_json_says(content: Any, last_key: Any, random: Any, spaced: bool) -> None:
     """In any order of the page's fields, written with spaces or without."""
@@ -114,14 +114,14 @@ def test_table_names(table: str) -> None:
     check(table, pa.array(texts_of(3)))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(items, st.integers(0, 3), st.integers(0, 3))
 def test_any_items_in_any_slice(content: list[Any], start: int, length: int) -> None:
     texts = pa.array([orjson.dumps(item).decode() for item in content], pa.string())
     check("t", texts.slice(start, length))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 60), max_size=80))
 def test_no_body_is_larger_than_allowed(sizes: list[int]) -> None:
     """A request ends before the item that would make it too large; an item larger than that goes alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,7 @@ def test_the_examples_in_the_docstrings() -> None:
     assert doctest.testmod(spark_dynamo.source.duplicates).failed == 0
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(batches)
 def test_random_batches(content: list[list[str]]) -> None:
     seen, model = SeenKeys(), Model()
@@ -58,7 +59,7 @@ def test_random_batches(content: list[list[str]]) -> None:
         check(seen, model, pa.array(batch, pa.string()))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(batches, st.data())
 def test_slices(content: list[list[str]], data: st.DataObject) -> None:
     seen, model = SeenKeys(), Model()
@@ -79,7 +80,7 @@ def test_many_batches_of_many_sizes() -> None:
         check(seen, model, pa.array([f"key-{number}" for number in random.integers(0, 8_000, size)], pa.string()))
     sizes = [len(high) for high, _ in seen._runs]
     assert sum(sizes) == len(model.seen)
-    assert all(2 * later <= earlier for earlier, later in zip(sizes, sizes[1:], strict=False))
+    assert all(2 * later <= earlier for earlier, later in pairwise(sizes))
     assert sum(high.nbytes + low.nbytes for high, low in seen._runs) == 16 * len(model.seen)
 
 

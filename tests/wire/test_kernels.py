@@ -117,21 +117,21 @@ def check(kind: DataType, leaf: Leaf, texts: list[str | None]) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=400)
 @given(st.one_of(numberlike_texts(), number_texts(), st.sampled_from(ODD_NUMBERS)))
 def test_numbers(text: str) -> None:
     for kind, leaf in NUMBERS:
         check(kind, leaf, [text])
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=400)
 @given(st.one_of(momentlike_texts(), st.sampled_from(ODD_MOMENTS)))
 def test_moments(text: str) -> None:
     for kind, leaf in MOMENTS:
         check(kind, leaf, [text])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(st.data(), st.sampled_from([*NUMBERS, *MOMENTS]))
 def test_columns(data: st.DataObject, form: tuple[DataType, Leaf]) -> None:
     kind, leaf = form
@@ -182,7 +182,7 @@ def test_columns_of_nulls_and_empty_columns(leaf: Leaf) -> None:
 # ---------------------------------------------------------------------------------------------------- scalars alone
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(number_texts(), decimal_types())
 def test_a_decimal_is_exact_or_refused(text: str, kind: DecimalType) -> None:
     number = Decimal(text)
@@ -247,7 +247,7 @@ def test_the_first_and_last_instants() -> None:
 # ---------------------------------------------------------------------------------------------------- encoding
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(
     st.data(),
     st.sampled_from([leaf for leaf in LEAVES if leaf.quoted and (leaf.spark, leaf.tag) != (StringType, "S")]),
@@ -308,7 +308,7 @@ def test_floats_are_written_as_the_shortest_text(number: float) -> None:
     assert Decimal(text) == Decimal(repr(number))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(number_texts(), min_size=2, max_size=2), st.integers(0, 4), st.booleans())
 @example(["10", "1E+1"], 0, False)
 @example(["-0.00", "0"], 0, False)
@@ -323,7 +323,7 @@ def test_equal_numbers_have_one_canonical_text(texts: list[str], zeros: int, sam
     assert canonical[2] is None
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(numberlike_texts())
 def test_number_text_is_a_number_of_at_most_38_digits_in_range(text: str) -> None:
     try:

@@ -1,0 +1,100 @@
+"""The README tells the truth: its examples run, and its tables are made from the code.
+
+`python -m tests.test_readme` writes the tables anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
+from spark_dynamo.source.options import OPTIONS
+from spark_dynamo.wire.types import LEAVES
+
+README = Path(__file__).parents[1] / "README.md"
+
+NESTED = [
+    ("`STRUCT`", "M", "where the keys are known"),
+    ("`MAP<STRING, ...>`", "M", "where the keys are free"),
+    ("`ARRAY`", "L", "elements of one type"),
+    ("`ARRAY` with metadata `SS`, `NS`, `BS`", "SS, NS, BS", "sets; elements of type S, N, B"),
+    ("`VARIANT`", "any", "any value, types mixed as they like"),
+]
+
+
+def environment_table() -> Iterator[str]:
+    yield "| variable | meaning |"
+    yield "|---|---|"
+    for field, variable in ENVIRONMENT_VARIABLES.items():
+        yield f"| `{variable}` | {DynamoDBConfig.model_fields[field].description} |"
+
+
+def options_table() -> Iterator[str]:
+    yield "| option | default | meaning |"
+    yield "|---|---|---|"
+    for option in OPTIONS:
+        yield f"| `{option.name}` | {option.shown_default} | {option.meaning} |"
+
+
+def types_table() -> Iterator[str]:
+    yield "| Spark | DynamoDB | notes |"
+    yield "|---|---|---|"
+    seen = set()
+    for leaf in LEAVES:
+        name = leaf.spark.typeName().upper()
+        name = {"LONG": "BIGINT", "INTEGER": "INT", "SHORT": "SMALLINT", "BYTE": "TINYINT"}.get(name, name)
+        metadata = f" with metadata `{leaf.tag}`" if name in seen else ""
+        seen.add(name)
+        yield f"| `{name}`{metadata} | {leaf.tag} | {leaf.note} |"
+    for row in NESTED:
+        yield f"| {' | '.join(row)} |"
+
+
+TABLES = {"environment": environment_table, "options": options_table, "types": types_table}
+
+
+def with_tables(text: str) -> str:
+    for name, make in TABLES.items():
+        lines = "\n".join(make())
+        pattern = rf"<!-- {name} -->.*?<!-- /{name} -->"
+        assert re.search(pattern, text, re.DOTALL), name
+        text = re.sub(pattern, lambda _, n=name, t=lines: f"<!-- {n} -->\n{t}\n<!-- /{n} -->", text, flags=re.DOTALL)
+    return text
+
+
+def test_tables_are_those_of_the_code() -> None:
+    text = README.read_text()
+    assert with_tables(text) == text, "run: python -m tests.test_readme"
+
+
+def test_examples_run(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 5
+    names: dict[str, Any] = {"spark": spark}
+    try:
+        for block in blocks[1:]:  # the first one shows the idea before anything is set up
+            exec(compile(block, "README.md", "exec", dont_inherit=True), names)
+    finally:
+        spark.catalog.dropTempView("orders")
+        if "server" in names:
+            names["server"].stop()
+    shown = capsys.readouterr().out
+    assert re.search(r"\| +o-1\| 19\.90\|", shown)
+    assert re.search(r"sum\(amount\)\|\n\+-+\+\n\| +24\.90\|", shown)
+    assert "root\n |-- run_id: string (nullable = false)" in shown
+
+
+def test_the_readme_speaks_of_every_public_door() -> None:
+    text = README.read_text()
+    for door in ("sd.local_dynamodb", "sd.create_tables", "sd.struct_type", "sd.register", "spark-dynamo local", "make bench"):
+        assert door in text
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))
