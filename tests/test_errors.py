@@ -49,7 +49,8 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
     (
         TableNotFoundError("orders", CAUSE, region="r", code="ResourceNotFoundException"),
         "DynamoDB has no table 'orders'. Check the name, the region and the endpoint; to create the table, call "
-        "boto3's create_table with its partition key, or sd.create_tables(config) for the metadata tables [region=r, code=ResourceNotFoundException]",
+        "boto3's create_table with its partition key, or sd.create_tables(config) for the metadata tables "
+        "[region=r, code=ResourceNotFoundException]",
     ),
     (
         UnwrittenItemsError("orders", 5, [KEY, {"id": "43"}], CAUSE, region="r"),

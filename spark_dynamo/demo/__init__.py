@@ -38,11 +38,8 @@ def run(console: Console) -> None:
     folder = csv_folder()
     given = os.environ.get("DYNAMODB_ENDPOINT_URL")
     story = Story(console)
-    story.heading(
-        "DynamoDB tables in Spark: every flight out of New York in 2013",
-        f"Tables of {source_name()}. "
-        + ("" if given else "The local DynamoDB is a slow one: it, not Spark, sets the pace."),
-    )
+    pace = "" if given else " The local DynamoDB is a slow one: it, not Spark, sets the pace."
+    story.heading("DynamoDB tables in Spark: every flight out of New York in 2013", f"Data: {source_name()}.{pace}")
     with ExitStack() as opened:
         with story.stage("Create tables in DynamoDB" if given else "Start a local DynamoDB with tables"):
             opened.enter_context(local_dynamodb())

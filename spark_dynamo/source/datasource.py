@@ -93,11 +93,11 @@ class DynamoDataSource(DataSource):
         )
 
     def _describe(self) -> TableDescription:
-        from spark_dynamo.aws.client import raw_client
+        from spark_dynamo.aws.client import dynamodb_client
         from spark_dynamo.aws.tables import describe_table
         from spark_dynamo.source.location import connection, physical_name
 
-        return describe_table(raw_client(connection(self._parsed)), physical_name(self._parsed))
+        return describe_table(dynamodb_client(connection(self._parsed)), physical_name(self._parsed))
 
 
 def register(spark: SparkSession) -> None:

@@ -73,7 +73,7 @@ def test_pages_become_what_boto3_gives(data: st.DataObject, schema: StructType, 
         assert seen(schema, None, row) == meant(schema, None, python)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(st.data(), structs(2, columnar=True), st.booleans())
 def test_one_decoder_for_many_pages(data: st.DataObject, schema: StructType, nulls: bool) -> None:
     """The mode changes between pages; each page is decoded as by a decoder of its own."""
