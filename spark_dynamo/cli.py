@@ -48,5 +48,5 @@ def main() -> None:
     try:
         app()
     except DynamoDBWrapperError as error:
-        Console(stderr=True, highlight=False).print(f"[red]{error}[/red]")
+        Console(stderr=True, highlight=False).print(str(error), style="red", markup=False, soft_wrap=True)
         raise SystemExit(1) from None

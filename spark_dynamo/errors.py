@@ -195,8 +195,8 @@ class UnwrittenItemsError(RequestFailedError):
         shown = ", ".join(show_key(key) for key in keys)
         cause = f", because: {original_error}" if original_error else ""
         super().__init__(
-            f"{count} items were not written to table '{table}', the first with the keys {shown}{cause}. The write is "
-            "safe to repeat once the cause is gone",
+            f"{count} {'item was' if count == 1 else 'items were'} not written to table '{table}', the first with the "
+            f"{'key' if len(keys) == 1 else 'keys'} {shown}{cause}. The write is safe to repeat once the cause is gone",
             original_error,
             **context,
         )

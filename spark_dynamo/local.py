@@ -12,6 +12,7 @@ from typing import Any
 
 from spark_dynamo.aws.announcement import Announcement, announce, find_announcement
 from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
 
 _HOST = "127.0.0.1"
@@ -26,10 +27,10 @@ class LocalDynamoDB:
     """
 
     def __init__(self, port: int = 0, *, share: bool = True) -> None:
-        self._server: Any = None
+        self._server: Any = None  # None where the server is not ours
         self._before: Announcement | None = None
         self._share = share
-        given = os.environ.get("DYNAMODB_ENDPOINT_URL") if share else None
+        given = DynamoDBConfig.from_env().endpoint_url if share else None
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         if given:
             self.endpoint_url, self.region = given, region
@@ -43,7 +44,9 @@ class LocalDynamoDB:
 
     @property
     def connection(self) -> Connection:
-        """How to reach it."""
+        """How to reach it, as reads and writes without options do."""
+        if self._server is None:
+            return Connection(self.region, self.endpoint_url)
         return Connection(self.region, self.endpoint_url, access_key_id="local", secret_access_key="local")  # noqa: S106
 
     def client(self) -> Any:
@@ -60,7 +63,7 @@ class LocalDynamoDB:
             announce(self._before)
         # moto keeps tables per process, not per server
         reset = urllib.request.Request(f"{self.endpoint_url}/moto-api/reset", method="POST")  # noqa: S310 - our own
-        urllib.request.urlopen(reset, timeout=10).close()  # noqa: S310
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(reset, timeout=10).close()
         server.stop()
 
     def __enter__(self) -> LocalDynamoDB:

@@ -138,3 +138,27 @@ def test_the_command_runs_one_in_the_foreground(python: Callable[..., Any]) -> N
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
     assert not answers(endpoint)
+
+
+def test_a_proxy_in_the_environment_does_no_harm(python: Callable[..., Any]) -> None:
+    code = "import spark_dynamo as sd\nwith sd.local_dynamodb() as server: print(len(sd.create_tables()))"
+    finished = python(code, HTTP_PROXY="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9")
+    assert finished.stdout == "3\n", finished.stderr
+
+
+def test_a_local_endpoint_needs_no_keys(python: Callable[..., Any], moto_server: Any) -> None:
+    code = "import spark_dynamo as sd\nprint(len(sd.create_tables(sd.DynamoDBConfig(table_prefix='no-keys'))))"
+    finished = python(code, DYNAMODB_ENDPOINT_URL=moto_server.endpoint)
+    assert finished.stdout == "3\n", finished.stderr
+
+
+def test_a_failure_is_one_sentence_whole(python: Callable[..., Any]) -> None:
+    code = (
+        "import sys; sys.modules['moto'] = None; from spark_dynamo.cli import main; sys.argv = ['spark-dynamo', 'local'];"
+        "main()"
+    )
+    finished = python(code)
+    assert finished.returncode == 1
+    assert finished.stderr == (
+        "The embedded DynamoDB needs moto: pip install 'spark-dynamo[local]', or set DYNAMODB_ENDPOINT_URL\n"
+    )

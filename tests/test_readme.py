@@ -92,7 +92,14 @@ def test_examples_run(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -
 
 def test_the_readme_speaks_of_every_public_door() -> None:
     text = README.read_text()
-    for door in ("sd.local_dynamodb", "sd.create_tables", "sd.struct_type", "sd.register", "spark-dynamo local", "make bench"):
+    for door in (
+        "sd.local_dynamodb",
+        "sd.create_tables",
+        "sd.struct_type",
+        "sd.register",
+        "spark-dynamo local",
+        "make bench",
+    ):
         assert door in text
 
 

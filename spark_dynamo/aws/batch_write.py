@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_dynamo.aws.requests import Requests, Stopped
-from spark_dynamo.errors import RequestFailedError, UnwrittenItemsError
+from spark_dynamo.errors import DynamoDBWrapperError, RequestFailedError, UnwrittenItemsError
 
 ITEMS_PER_REQUEST = 25
 _LARGEST_BODY = 14_000_000  # bytes; DynamoDB takes 16 MB, and a body of fewer items is no slower
@@ -73,6 +73,8 @@ class BatchWriter:
                 future.exception()
         if self._failure is not None:
             error, body = self._failure
+            if not isinstance(error, DynamoDBWrapperError):
+                raise error
             (entries,) = orjson.loads(body)["RequestItems"].values()
             keys = [self._key(entry) for entry in entries[:_SHOWN_KEYS]]
             count = self._queued - self._requests.counts.items

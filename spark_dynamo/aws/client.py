@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -74,6 +75,12 @@ class Connection:
             max_attempts=config.retries + 1,
         ).located()
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server is on this machine, so that it can't be AWS itself."""
+        host = urlsplit(self.endpoint_url or "").hostname or ""
+        return host == "localhost" or host == "::1" or host.startswith("127.")
+
     def located(self) -> Connection:
         """The same connection, or the embedded server's where there is one and nothing here says where to go."""
         if self.endpoint_url or self.profile or self.role_arn or any(os.environ.get(name) for name in _AWS_ENDPOINTS):
@@ -119,6 +126,7 @@ def _client(connection: Connection, raw: bool, process: int) -> Any:  # process:
                 retries={"mode": "standard", "total_max_attempts": 1 if raw else connection.max_attempts},
                 parameter_validation=not raw,
                 tcp_keepalive=True,
+                proxies={} if connection.is_loopback else None,  # a proxy can't reach this machine's own addresses
             ),
         )
     except BotoCoreError as error:
@@ -136,6 +144,12 @@ def _session(connection: Connection) -> botocore.session.Session:
         session.set_config_variable("region", connection.region)
     if connection.access_key_id and connection.secret_access_key:
         session.set_credentials(connection.access_key_id, connection.secret_access_key, connection.session_token)
+    elif connection.is_loopback and not connection.profile:
+        session.set_config_variable("metadata_service_timeout", 0.1)  # seconds; no local server wants a machine's role
+        if session.get_credentials() is None:
+            session.set_credentials("local", "local")
+    if connection.is_loopback and session.get_config_variable("region") is None:
+        session.set_config_variable("region", "us-east-1")
     if connection.role_arn:
         _assume_role(session, connection, connection.role_arn)
     return session

@@ -102,4 +102,10 @@ class DynamoDataSource(DataSource):
 
 def register(spark: SparkSession) -> None:
     """Make `dynamo-meta` known to that session, where Spark can't find it by itself (a server without the package)."""
-    spark.dataSource.register(DynamoDataSource)
+    from pyspark.errors import AnalysisException
+
+    try:
+        spark.dataSource.register(DynamoDataSource)
+    except AnalysisException as error:
+        if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):  # Spark 4.0 found it by itself and says so
+            raise

@@ -83,7 +83,7 @@ OPTIONS: tuple[Option, ...] = (
         _count(10_000),
         None,
         "from the table's size",
-        "Spark tasks of a read; one per 128 MB, at least 2, at most 200, where not given",
+        "Spark tasks of a read; one per 128 MB, at least 2 but for tables below 4 MB, at most 200, where not given",
     ),
     Option(
         "segments",

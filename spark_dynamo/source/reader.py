@@ -86,8 +86,9 @@ class ScanReader(DataSourceReader):
     def _division(self) -> tuple[int, int]:
         """Numbers of partitions and of segments; a table whose size is not known is taken for a middling one."""
         size = self.size_bytes or 2 * _BYTES_PER_PARTITION
+        least = 1 if size <= _BYTES_PER_SEGMENT else 2
         partitions = self.num_partitions or min(
-            max(2, math.ceil(size / _BYTES_PER_PARTITION)), _MOST_PARTITIONS, self.segments or _MOST_PARTITIONS
+            max(least, math.ceil(size / _BYTES_PER_PARTITION)), _MOST_PARTITIONS, self.segments or _MOST_PARTITIONS
         )
         if self.segments:
             return partitions, self.segments

@@ -166,6 +166,14 @@ def encode_integers(column: pa.Array) -> pa.Array:
     return pc.cast(column, pa.string())
 
 
+def encode_decimals(column: pa.Array) -> pa.Array:
+    """Decimals as number text, without the zeros that only fill the scale: `1.5` for 1.500."""
+    text = pc.cast(column, pa.string())
+    if column.type.scale <= 0 or (_bytes_of(text) == ord("E")).any():  # Arrow writes small numbers as 1E-9
+        return text
+    return pc.ascii_rtrim(pc.ascii_rtrim(text, "0"), ".")
+
+
 def encode_floats(column: pa.Array) -> pa.Array:
     """Floating-point numbers as the shortest text that reads back as the same number."""
     column = pc.add(column, pa.scalar(0, column.type))  # -0.0 + 0.0 is 0.0: DynamoDB knows one zero

@@ -139,7 +139,7 @@ LEAVES: tuple[Leaf, ...] = (
         lambda kind: pa.decimal128(kind.precision, kind.scale),
         kernels.decode_decimals,
         scalars.read_decimal,
-        kernels.encode_integers,
+        kernels.encode_decimals,
         "exact; a number that needs more digits than the type has is an error",
     ),
     _float(DoubleType, pa.float64()),

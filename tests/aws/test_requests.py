@@ -223,7 +223,7 @@ def test_a_refused_request_names_its_items_and_the_reason() -> None:
     with scripted_server(lambda operation, request: refusal("ValidationException", "bad item")) as server:
         requests = Requests(server.connection, "t")
         with (
-            pytest.raises(UnwrittenItemsError, match="30 items were not written .* because: .*bad item") as caught,
+            pytest.raises(UnwrittenItemsError, match=r"30 items were not written .* because: .*bad item") as caught,
             BatchWriter(requests, ["id"], concurrency=1) as writer,
         ):
             writer.put(items(30))
