@@ -59,7 +59,7 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
     ),
     (
         UnwrittenItemsError("orders", 1, [KEY]),
-        "1 items were not written to table 'orders', the first with the keys {id='42', day=7}. "
+        "1 item was not written to table 'orders', the first with the key {id='42', day=7}. "
         "The write is safe to repeat once the cause is gone",
     ),
     (ItemNotFoundError("orders", KEY), "Table 'orders' has no item with the key {id='42', day=7}"),

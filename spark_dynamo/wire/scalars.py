@@ -92,9 +92,12 @@ def read_date(text: str) -> date:
 def read_binary(text: str) -> bytes:
     """The bytes behind base64."""
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        data = binascii.a2b_base64(text, strict_mode=True)
     except ValueError as error:
         raise ValueError(f"it is no base64: {error}") from None
+    if len(text) != (len(data) + 2) // 3 * 4:  # strict mode lets padding after full groups through
+        raise ValueError("it is no base64: excess padding")
+    return data
 
 
 def _number(text: str) -> Decimal:

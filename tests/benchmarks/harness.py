@@ -1,7 +1,6 @@
 """Starting contenders, and the tables of what they reached."""
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
@@ -21,7 +20,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 PAGE_ITEMS = 2500  # 1,145,000 bytes as DynamoDB counts them
 
-console = Console(width=None if sys.stdout.isatty() else 120)
+console = Console(width=None if sys.stdout.isatty() else 150)
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,7 @@ def print_facts(chosen: Settings) -> None:
         + ", ".join(f"{name} {version(name)}" for name in names)
         + f"\n{chosen.runs} runs of each after a warm-up, medians; amounts times {chosen.scale:g}",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -123,9 +123,8 @@ def measure(
     contender: str, *, runs: int, warmups: int = 1, python: str = sys.executable, **arguments: object
 ) -> Figures:
     """Run a contender, `module.function` of this package, in a process of its own, with those arguments."""
-    console.print(
-        f"[dim]{contender} {' '.join(f'{name}={value}' for name, value in arguments.items())}", highlight=False
-    )
+    shown = " ".join(f"{name}={value}" for name, value in arguments.items() if name != "endpoint")
+    console.print(f"[dim]{contender} {shown}", highlight=False)
     command = [python, "-m", "tests.benchmarks.child", contender, str(warmups), str(runs), json.dumps(arguments)]
     with tempfile.TemporaryDirectory() as folder:  # Spark leaves files where it runs, and no `.env` of ours shall count
         ended = subprocess.run(
@@ -202,18 +201,21 @@ def ratio(ours: Figures, other: Figures | None, *, cpu: bool = False) -> float |
 
 
 def wrangler_python(chosen: Settings) -> tuple[str | None, str]:
-    """A Python that has awswrangler, or None and the reason."""
-    if chosen.peer_python is None:
-        if importlib.util.find_spec("awswrangler"):
-            return sys.executable, ""
-        return None, "no awswrangler here; --peer-python names a Python that has it"
+    """A Python that has awswrangler and awswrangler's version, or None and the reason."""
+    python = str(Path(chosen.peer_python).absolute()) if chosen.peer_python else sys.executable
     try:
-        subprocess.run([chosen.peer_python, "-c", "import awswrangler"], capture_output=True, check=True, text=True)
+        found = subprocess.run(
+            [python, "-c", "import awswrangler; print(awswrangler.__version__)"],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
     except FileNotFoundError:
-        return None, f"there is no {chosen.peer_python}"
+        return None, f"there is no {python}"
     except subprocess.CalledProcessError as error:
-        return None, f"{chosen.peer_python} says {error.stderr.strip().splitlines()[-1]}"
-    return chosen.peer_python, ""
+        advice = "" if chosen.peer_python else "; --peer-python names a Python that has it"
+        return None, error.stderr.strip().splitlines()[-1] + advice
+    return python, found.stdout.strip()
 
 
 def _times(figure: float | None, note: str) -> str:

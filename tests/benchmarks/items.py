@@ -19,6 +19,7 @@ from tests.servers.replay import TABLE, example_item
 
 KEYS = ("id",)
 BATCH_ROWS = 10_000  # what Spark gives a writer at once
+_PIECE = 250  # items that are Python objects at once, so that they don't count in the peak of memory
 
 # as SCHEMA_DDL says, which only a Spark session can parse
 SCHEMA = (
@@ -41,9 +42,12 @@ SCHEMA = (
 
 def batches(items: int) -> Iterator[pa.RecordBatch]:
     """Record batches of as many example items with different ids, made one by one."""
-    page = {"Items": [example_item(number) for number in range(min(items, BATCH_ROWS))]}
     decoder = PageDecoder(SCHEMA, table=TABLE, key_names=KEYS)
-    model = decoder.decode(json.dumps(page, ensure_ascii=False).encode())
+    pieces = []
+    for start in range(0, min(items, BATCH_ROWS), _PIECE):
+        page = {"Items": [example_item(number) for number in range(start, start + _PIECE)]}
+        pieces.append(decoder.decode(json.dumps(page, ensure_ascii=False).encode()))
+    model = pa.concat_batches(pieces)
     for start in range(0, items, BATCH_ROWS):
         rows = min(BATCH_ROWS, items - start)
         ids = pa.array([f"item-{number:012d}" for number in range(start, start + rows)])

@@ -30,7 +30,7 @@ def run(chosen: Settings) -> None:
         fetch_1 = measure("ours.fetch", runs=runs, endpoint=large.endpoint, items_per_page=PAGE_ITEMS, concurrency=1)
         ours = measure("ours.read", runs=runs, endpoint=large.endpoint)
         table_scan = measure("peers.table_scan", runs=runs, endpoint=small.endpoint)
-        python, reason = wrangler_python(chosen)
+        python, wrangler_version = wrangler_python(chosen)
         wrangler = None
         if python is not None:
             wrangler = measure("peers.read_items", runs=runs, python=python, endpoint=small.endpoint)
@@ -47,7 +47,9 @@ def run(chosen: Settings) -> None:
             Row("bare fetching, one segment", fetch_1),
             Row(_OURS, ours),
             Row("boto3 Table.scan", table_scan),
-            Row("awswrangler read_items", wrangler, reason),
+            Row(f"awswrangler {wrangler_version} read_items", wrangler)
+            if wrangler
+            else Row("awswrangler read_items", None, wrangler_version),
         ],
         _OURS,
     )

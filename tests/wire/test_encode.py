@@ -387,6 +387,18 @@ def test_an_empty_name_in_a_map_is_refused() -> None:
     assert (error.key, error.attribute) == ({"id": "b"}, "m{}")
 
 
+@pytest.mark.parametrize(
+    "content", [{"": {"S": "x"}}, {"a": {"S": '"'}, "": {"NULL": True}}, {"z": {"M": {"": {"L": []}}}}]
+)
+def test_an_empty_name_in_a_variant_is_refused(content: dict[str, Any]) -> None:
+    schema = StructType().add("id", StringType()).add("v", VariantType())
+    value, metadata = encode_variant({"M": content})
+    error = refuse(
+        schema, batch_of(schema, [{"id": "a", "v": None}, {"id": "b", "v": {"value": value, "metadata": metadata}}])
+    )
+    assert (error.key, error.attribute) == ({"id": "b"}, "v")
+
+
 # ---------------------------------------------------------------------------------------------------- size and depth
 
 

@@ -141,6 +141,9 @@ def test_columns(data: st.DataObject, form: tuple[DataType, Leaf]) -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(st.one_of(binary_texts, st.text("AQg=+/-_ \n", max_size=9)))
+@example("AAAA=")
+@example("AAAA====")
+@example("AA=")
 def test_binaries(text: str) -> None:
     leaf = leaf_of(BinaryType(), None, "")
     accepted = check(BinaryType(), leaf, [text])
