@@ -72,7 +72,8 @@ class PutWriter(DataSourceArrowWriter):
         seen = SeenKeys()
         dropped = 0
         with BatchWriter(requests, key_names, concurrency=CONCURRENT_REQUESTS) as writer:
-            for batch in iterator:
+            for received in iterator:
+                batch = types.without_large_types(received, self.schema)
                 self._check_key_values(batch, encoder)
                 texts = pa.chunked_array([encoder.encode(part) for part in slices(batch)], pa.string())
                 keep, overtakes = self._distinct(batch, encoder, seen)

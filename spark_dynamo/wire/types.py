@@ -293,6 +293,18 @@ def arrow_fields(struct: StructType, prefix: str = "") -> list[pa.Field]:
     ]
 
 
+def without_large_types(batch: pa.RecordBatch, schema: StructType) -> pa.RecordBatch:
+    """The same batch with plain strings and binaries: Spark sends large ones under `useLargeVarTypes`."""
+    if "large_" not in str(batch.schema):
+        return batch
+    kinds = [arrow_type(field.dataType, storage_tag(field), field.name) for field in schema.fields]
+    columns = [
+        column.cast(kind) if "large_" in str(column.type) else column
+        for column, kind in zip(batch.columns, kinds, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=schema.names)
+
+
 def arrow_schema(schema: StructType) -> pa.Schema:
     """The Arrow schema that Spark expects of batches with this schema; all fields that have no DynamoDB form are errors.
 

@@ -147,7 +147,7 @@ def print_rates(title: str, rows: Iterable[Row], ours: str) -> None:
         table.add_column(name, justify="right")
     for row in rows:
         if row.figures is None:
-            table.add_row(row.what, "-", "-", "-", "-", f"skipped: {row.reason}")
+            table.add_row(f"{row.what}: skipped, {row.reason}", *["-"] * 5)
             continue
         rates = [run.items / run.seconds for run in row.figures.runs]
         table.add_row(

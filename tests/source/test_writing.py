@@ -68,6 +68,27 @@ def test_metadata_chooses_sets_and_epoch_seconds(spark: SparkSession, server: Se
     assert item["ttl"] == {"N": "1793520000"}
 
 
+def test_large_arrow_types_are_taken_too(spark: SparkSession, moto_server: Server) -> None:
+    table = moto_server.create()
+    spark.conf.set("spark.sql.execution.arrow.useLargeVarTypes", "true")
+    try:
+        frame = spark.sql(
+            "SELECT 'a' id, X'00FF' b, array('x', null) l, map('k', named_struct('s', 't')) m, parse_json('1') v"
+        )
+        write(frame, moto_server, table)
+    finally:
+        spark.conf.unset("spark.sql.execution.arrow.useLargeVarTypes")
+    assert moto_server.items(table) == [
+        {
+            "id": {"S": "a"},
+            "b": {"B": b"\x00\xff"},
+            "l": {"L": [{"S": "x"}, {"NULL": True}]},
+            "m": {"M": {"k": {"M": {"s": {"S": "t"}}}}},
+            "v": {"N": "1"},
+        }
+    ]
+
+
 def test_nulls_are_omitted_or_written(spark: SparkSession, server: Server) -> None:
     table = server.create()
     frame = spark.sql("SELECT 'a' id, cast(null as int) n, named_struct('x', cast(null as int)) s")

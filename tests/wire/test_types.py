@@ -33,7 +33,7 @@ import spark_dynamo.wire.types
 from spark_dynamo.errors import SchemaError
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
-from spark_dynamo.wire.types import LEAVES, arrow_schema, ddl, leaf_of
+from spark_dynamo.wire.types import LEAVES, arrow_schema, ddl, leaf_of, without_large_types
 from tests.wire.strategies import schemas
 
 
@@ -161,3 +161,18 @@ def test_other_metadata_and_the_natural_tags_change_nothing() -> None:
     batch = PageDecoder(tagged, table="t").decode(body)
     assert batch.to_pylist() == [{"a": [], "m": [], "n": 1}]
     assert ItemEncoder(tagged, table="t").encode(batch).to_pylist() == [body.decode()[10:-2]]
+
+
+def test_large_types_become_plain_ones() -> None:
+    schema = StructType().add("id", "string").add("l", ArrayType(StringType())).add("n", "long")
+    large = pa.record_batch(
+        {
+            "id": pa.array(["a", None], pa.large_string()),
+            "l": pa.array([["x"], None], pa.list_(pa.large_string())),
+            "n": pa.array([1, 2], pa.int64()),
+        }
+    )
+    plain = without_large_types(large, schema)
+    assert [str(field.type) for field in plain.schema] == ["string", "list<element: string>", "int64"]
+    assert plain.to_pylist() == large.to_pylist()
+    assert without_large_types(plain, schema) is plain
