@@ -68,7 +68,7 @@ def test_the_examples_in_the_docstrings() -> None:
 def test_pages_become_what_boto3_gives(data: st.DataObject, schema: StructType, nulls: bool) -> None:
     content = data.draw(pages(schema))
     batch = decode(schema, *content, nulls=nulls)
-    for item, row in zip(content, batch.to_pylist(maps_as_pydicts=None), strict=True):
+    for item, row in zip(content, batch.to_pylist(), strict=True):
         python = {name: deserialized(attribute) for name, attribute in item.items()}
         assert seen(schema, None, row) == meant(schema, None, python)
 
