@@ -42,8 +42,14 @@ format: setup  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## reading and writing, measured against their peers in the same run
-	$(BIN)/python -m tests.benchmarks
+bench: setup .venv-bench/.ready  ## reading and writing, measured against their peers in the same run
+	$(BIN)/python -m tests.benchmarks --peer-python .venv-bench/bin/python
+
+# awswrangler asks for an older pyarrow than the one that is measured here
+.venv-bench/.ready:
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet awswrangler
+	@touch $@
 
 clean:  ## remove all that make made
 	rm -rf $(VENV) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist spark-warehouse
