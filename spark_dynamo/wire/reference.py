@@ -85,8 +85,9 @@ def _reader(kind: DataType, tag: str | None) -> tuple[str, Callable[[Any], objec
         leaf_tag = types.element_tag(kind, tag, "")
         if leaf_tag is not None:
             assert tag is not None
-            return tag, _set_reader(kind, leaf_tag)
-        return "L", _list_reader(kind)
+            element = types.leaf_of(kind.elementType, leaf_tag, "")
+            return tag, _elements_reader(_leaf_reader(element, kind.elementType))
+        return "L", _elements_reader(attribute_reader(kind.elementType, None, kind.containsNull))
     leaf = types.leaf_of(kind, tag, "")
     return leaf.tag, _leaf_reader(leaf, kind)
 
@@ -135,34 +136,17 @@ def _map_reader(kind: MapType) -> Callable[[Any], object]:
     return read_map
 
 
-def _list_reader(kind: ArrayType) -> Callable[[Any], object]:
-    read = attribute_reader(kind.elementType, None, kind.containsNull)
-
-    def read_list(attributes: list[AttributeValue]) -> object:
+def _elements_reader(read: Callable[[Any], object]) -> Callable[[Any], object]:
+    def read_elements(values: list[Any]) -> object:
         elements = []
-        for index, attribute in enumerate(attributes):
+        for index, value in enumerate(values):
             try:
-                elements.append(read(attribute))
+                elements.append(read(value))
             except Misfit as misfit:
                 raise misfit.below(f"[{index}]") from None
         return elements
 
-    return read_list
-
-
-def _set_reader(kind: ArrayType, leaf_tag: str) -> Callable[[Any], object]:
-    read = _leaf_reader(types.leaf_of(kind.elementType, leaf_tag, ""), kind.elementType)
-
-    def read_set(texts: list[str]) -> object:
-        elements = []
-        for index, text in enumerate(texts):
-            try:
-                elements.append(read(text))
-            except Misfit as misfit:
-                raise misfit.below(f"[{index}]") from None
-        return elements
-
-    return read_set
+    return read_elements
 
 
 def _text(attribute: AttributeValue | None) -> str:
