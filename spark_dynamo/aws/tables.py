@@ -107,6 +107,11 @@ class TableDescription:
     warm_read_units: int | None = None
     warm_write_units: int | None = None
 
+    @property
+    def keys(self) -> tuple[KeyAttribute, ...]:
+        """The partition key and, where there is one, the sort key."""
+        return tuple(key for key in (self.partition_key, self.sort_key) if key)
+
 
 def describe_table(client: DynamoDBClient, name: str) -> TableDescription:
     """The table's keys, indexes, size and throughput, by DescribeTable; `name` is a name or an ARN.

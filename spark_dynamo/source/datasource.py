@@ -13,6 +13,7 @@ from spark_dynamo.source.options import SourceOptions
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from spark_dynamo.aws.client import Connection
     from spark_dynamo.aws.tables import TableDescription
 
 # What a read or write needs to know of the world is imported inside the methods: they run once, on the driver's side, but
@@ -51,17 +52,16 @@ class DynamoDataSource(DataSource):
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """A parallel scan of the table."""
-        from spark_dynamo.source.location import connection, physical_name
         from spark_dynamo.source.reader import ScanReader
         from spark_dynamo.wire.types import arrow_schema
 
         arrow_schema(schema)  # a column without a DynamoDB form is an error here, not in every task
         options = self._parsed
-        table = self._describe()
+        place, name, table = self._find()
         return ScanReader(
-            connection=connection(options),
-            table=physical_name(options),
-            key_names=tuple(key.name for key in (table.partition_key, table.sort_key) if key),
+            connection=place,
+            table=name,
+            key_names=tuple(key.name for key in table.keys),
             schema=schema,
             # a local server may know its items but not their size
             size_bytes=table.size_bytes or table.item_count * _TYPICAL_ITEM,
@@ -73,7 +73,6 @@ class DynamoDataSource(DataSource):
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
         """A writer that puts each row as an item."""
         from spark_dynamo.errors import OptionError
-        from spark_dynamo.source.location import connection, physical_name
         from spark_dynamo.source.writer import PutWriter, check_keys
 
         if overwrite:
@@ -81,23 +80,25 @@ class DynamoDataSource(DataSource):
                 "mode", "'overwrite' is not supported; use mode('append'), which replaces items with the same keys"
             )
         options = self._parsed
-        table = self._describe()
+        place, name, table = self._find()
         check_keys(schema, table)
         return PutWriter(
-            connection=connection(options),
+            connection=place,
             table=table,
-            table_name=physical_name(options),
+            table_name=name,
             schema=schema,
             nulls=options.nulls,
             duplicates=options.duplicates,
         )
 
-    def _describe(self) -> TableDescription:
+    def _find(self) -> tuple[Connection, str, TableDescription]:
+        """The connection, the table's name as it is asked for, and what DynamoDB tells about it."""
         from spark_dynamo.aws.client import dynamodb_client
         from spark_dynamo.aws.tables import describe_table
         from spark_dynamo.source.location import connection, physical_name
 
-        return describe_table(dynamodb_client(connection(self._parsed)), physical_name(self._parsed))
+        place, name = connection(self._parsed), physical_name(self._parsed)
+        return place, name, describe_table(dynamodb_client(place), name)
 
 
 def register(spark: SparkSession) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
-from pyspark.sql.types import StringType, StructType
+from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.batch_write import BatchWriter
 from spark_dynamo.aws.client import Connection
@@ -21,7 +21,7 @@ from spark_dynamo.errors import DuplicateKeyError, InvalidItemError, SchemaError
 from spark_dynamo.source.duplicates import SeenKeys
 from spark_dynamo.wire import types
 from spark_dynamo.wire.encode import ItemEncoder
-from spark_dynamo.wire.kernels import canonical_numbers, join
+from spark_dynamo.wire.kernels import join
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +59,9 @@ class PutWriter(DataSourceArrowWriter):
     nulls: str = "omit"
     duplicates: str = "error"
 
-    @property
-    def keys(self) -> tuple[KeyAttribute, ...]:
-        """The partition key and, where there is one, the sort key."""
-        return tuple(key for key in (self.table.partition_key, self.table.sort_key) if key)
-
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:
         """Write one task's rows; nothing of a batch is sent before all its rows are known to be good."""
-        key_names = [key.name for key in self.keys]
+        key_names = [key.name for key in self.table.keys]
         requests = Requests(self.connection, self.table_name)
         encoder = ItemEncoder(self.schema, table=self.table_name, key_names=key_names, nulls=self.nulls)
         seen = SeenKeys()
@@ -101,7 +96,7 @@ class PutWriter(DataSourceArrowWriter):
         )
 
     def _check_key_values(self, batch: pa.RecordBatch, encoder: ItemEncoder) -> None:
-        for key in self.keys:
+        for key in self.table.keys:
             column = batch.column(key.name)
             self._refuse(batch, encoder, key, column.is_null(), "a key attribute must not be NULL")
             if key.type == "N":
@@ -141,13 +136,10 @@ class PutWriter(DataSourceArrowWriter):
     def _key_texts(self, batch: pa.RecordBatch) -> pa.StringArray:
         """One text per row that is equal exactly where DynamoDB's keys are."""
         texts = []
-        for key in self.keys:
+        for key in self.table.keys:
             field = self.schema[key.name]
             leaf = types.leaf_of(field.dataType, types.storage_tag(field), field.name)
-            text = leaf.encode(batch.column(key.name))
-            if leaf.tag == "N" and isinstance(field.dataType, StringType):
-                text = canonical_numbers(text)
-            texts.append(text)
+            texts.append(leaf.canonical(leaf.encode(batch.column(key.name))))
         return texts[0] if len(texts) == 1 else join(texts[0], pa.array(["\0"] * len(batch)), texts[1])
 
 
@@ -162,9 +154,7 @@ def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 def check_keys(schema: StructType, table: TableDescription) -> None:
     """Raise `SchemaError` unless the frame has the table's key attributes with the types that the table wants."""
     types.arrow_schema(schema)
-    for key in (table.partition_key, table.sort_key):
-        if key is None:
-            continue
+    for key in table.keys:
         if key.name not in schema.names:
             close = nearest(key.name, schema.names)
             raise SchemaError(

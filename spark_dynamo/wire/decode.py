@@ -22,6 +22,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from spark_dynamo.errors import InvalidResponseError, MalformedItemError, SchemaError
 from spark_dynamo.wire import types
+from spark_dynamo.wire.kernels import list_offsets
 from spark_dynamo.wire.reference import Misfit, attribute_reader
 
 
@@ -264,6 +265,4 @@ def _decode_attributes(column: _Column, attributes: pa.StructArray, nulls: bool,
 
 def _relist(lists: pa.ListArray, elements: pa.Array, arrow: pa.DataType) -> pa.ListArray:
     """Lists of the same lengths as those given, with other elements."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
-    return pa.ListArray.from_arrays(offsets, elements, type=arrow, mask=lists.is_null())
+    return pa.ListArray.from_arrays(list_offsets(lists), elements, type=arrow, mask=lists.is_null())

@@ -20,7 +20,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from spark_dynamo.errors import InvalidItemError, SchemaError
 from spark_dynamo.wire import types
-from spark_dynamo.wire.kernels import Unfit, canonical_numbers, encode_number_text, encode_text, join
+from spark_dynamo.wire.kernels import Unfit, encode_text, join, list_offsets
 from spark_dynamo.wire.variant import decode_variant
 
 LARGEST_ITEM = 409_600  # bytes, as DynamoDB counts them
@@ -72,10 +72,8 @@ class _SetColumn:
         return join(f'{prefix}{{"{self.tag}":[', _join_lists(values, join('"', text, '"')), f"]}}{suffix}")
 
     def _check_distinct(self, values: pa.Array, text: pa.Array) -> None:
-        same = canonical_numbers(text) if self.leaf.encode is encode_number_text else text
-        codes = pc.dictionary_encode(same).indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy()  # nothing is left of what lies under a null
-        owners = np.repeat(np.arange(len(values)), lengths)
+        codes = pc.dictionary_encode(self.leaf.canonical(text)).indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        owners = np.repeat(np.arange(len(values)), np.diff(list_offsets(values).to_numpy()))
         pairs = owners * (len(text) + 1) + codes
         _, first, count = np.unique(pairs, return_index=True, return_counts=True)
         if (count > 1).any():
@@ -286,10 +284,8 @@ def _encode_fields(
 
 def _join_lists(lists: pa.ListArray, texts: pa.StringArray) -> pa.StringArray:
     """The texts of each list's elements, given for all lists in one column, with commas between."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
     mask = lists.is_null() if lists.null_count else None
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts, mask=mask), ",")
+    return pc.binary_join(pa.ListArray.from_arrays(list_offsets(lists), texts, mask=mask), ",")
 
 
 def _at(path: str, encode: types.Encode, values: pa.Array) -> pa.Array:

@@ -203,7 +203,7 @@ def encode_dates(column: pa.Array) -> pa.Array:
 
 def encode_timestamps(column: pa.Array) -> pa.Array:
     """Instants as `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`, so that text order is time order."""
-    return pc.binary_join_element_wise(encode_local_timestamps(column), "+00:00", "")
+    return join(encode_local_timestamps(column), "+00:00")
 
 
 def encode_local_timestamps(column: pa.Array) -> pa.Array:
@@ -226,6 +226,15 @@ def encode_epoch_seconds(column: pa.Array) -> pa.Array:
 def join(*pieces: pa.Array | str) -> pa.Array:
     """The pieces of each row joined to one string; null where a piece is."""
     return pc.binary_join_element_wise(*pieces, "")
+
+
+# ------------------------------------------------------------------------------------------------------ lists
+
+
+def list_offsets(lists: pa.ListArray) -> pa.Array:
+    """Where each list begins in `lists.flatten()`, and the end; a null list takes no place, whatever lies under it."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    return pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
 
 
 # ---------------------------------------------------------------------------------------------------- helpers

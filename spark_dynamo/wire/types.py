@@ -75,6 +75,10 @@ class Leaf:
         """Whether the JSON form is a string."""
         return self.tag != "BOOL"
 
+    def canonical(self, text: pa.StringArray) -> pa.StringArray:
+        """What `encode` gave, in texts that are equal exactly where DynamoDB's values are."""
+        return kernels.canonical_numbers(text) if self.encode is kernels.encode_number_text else text
+
 
 def _always(kind: pa.DataType) -> Callable[[DataType], pa.DataType]:
     return lambda _: kind

@@ -80,6 +80,8 @@ def test_every_attribute_type_with_a_given_schema(spark: SparkSession, server: S
         .add("any", "variant")
     )
     (row,) = rows(read(spark, server, table, schema).selectExpr("* except (any)", "to_json(any) any"))
+    for name in ("strings", "numbers"):  # sets have no order, and moto's differs from process to process
+        row[name].sort()
     assert row | {"moment": None, "expires": None} == {
         "id": "a",
         "long": -(2**63),
