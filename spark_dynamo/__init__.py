@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from spark_dynamo.schema.bridge import struct_type
     from spark_dynamo.schema.storage import StorageForm
     from spark_dynamo.source.datasource import register
+    from spark_dynamo.source.explain import ReadPlan, explain_read
+    from spark_dynamo.source.inference import InferredSchema, infer_schema
 
 __version__ = "0.1.0"
 
@@ -91,6 +93,8 @@ _HOMES = {
     "spark_dynamo.schema.bridge": ("struct_type",),
     "spark_dynamo.schema.storage": ("StorageForm",),
     "spark_dynamo.source.datasource": ("register",),
+    "spark_dynamo.source.inference": ("InferredSchema", "infer_schema"),
+    "spark_dynamo.source.explain": ("ReadPlan", "explain_read"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -104,6 +108,7 @@ __all__ = [
     "DynamoDBConfig",
     "DynamoDBWrapperError",
     "Index",
+    "InferredSchema",
     "InvalidItemError",
     "InvalidResponseError",
     "ItemError",
@@ -114,6 +119,7 @@ __all__ = [
     "OptionError",
     "PipelineConfig",
     "PipelineRunLog",
+    "ReadPlan",
     "RequestFailedError",
     "RunStatus",
     "SchemaError",
@@ -126,6 +132,8 @@ __all__ = [
     "ValidationError",
     "__version__",
     "create_tables",
+    "explain_read",
+    "infer_schema",
     "local_dynamodb",
     "register",
     "struct_type",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ os.environ |= {
 from pyspark.sql import SparkSession  # noqa: E402
 
 from spark_dynamo.aws.client import Connection, dynamodb_client  # noqa: E402
-from spark_dynamo.aws.tables import KeyAttribute, create_table, wait_until_active  # noqa: E402
+from spark_dynamo.aws.tables import Index, KeyAttribute, create_table, wait_until_active  # noqa: E402
 from spark_dynamo.errors import ConfigurationError  # noqa: E402
 from spark_dynamo.java import check_java  # noqa: E402
 from spark_dynamo.local import LocalDynamoDB  # noqa: E402
@@ -65,11 +65,11 @@ class Server:
             "secretAccessKey": "local",
         }
 
-    def create(self, partition: str = "id:S", sort: str | None = None) -> str:
+    def create(self, partition: str = "id:S", sort: str | None = None, indexes: Sequence[Index] = ()) -> str:
         """A new table with keys like `id:S`; its name."""
         name = f"test-{uuid.uuid4().hex}"
         keys = [KeyAttribute(*key.rsplit(":", 1)) if key else None for key in (partition, sort)]  # type: ignore[arg-type]
-        create_table(self.client, name, partition_key=keys[0], sort_key=keys[1])  # type: ignore[arg-type]
+        create_table(self.client, name, partition_key=keys[0], sort_key=keys[1], indexes=indexes)  # type: ignore[arg-type]
         wait_until_active(self.client, name)
         return name
 

@@ -15,16 +15,30 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "spark_dynamo"
 
 # A room imports only from itself and from rooms above it. `java` asks nothing of anybody.
-ROOMS = ["errors", "java", "config", "wire", "schema", "aws", "metadata", "source", "local", "demo", "cli"]
+ROOMS = [
+    "errors",
+    "java",
+    "config",
+    "wire",
+    "schema",
+    "predicates",
+    "aws",
+    "metadata",
+    "source",
+    "local",
+    "demo",
+    "cli",
+]
 STANDARD_AND = {
     "errors": set(),
     "java": set(),
     "config": {"pydantic", "pydantic_settings"},
     "wire": {"pyarrow", "numpy", "orjson", "pyspark"},
     "schema": {"pydantic", "pyspark"},
+    "predicates": {"pyarrow", "numpy", "pyspark", "sqlglot"},
     "aws": {"boto3", "botocore", "pyarrow", "orjson"},
     "metadata": {"pydantic"},
-    "source": {"pyspark", "pyarrow", "numpy"},
+    "source": {"pyspark", "pyarrow", "numpy", "orjson", "tabulate"},
     "local": {"moto"},
     "demo": {"pydantic", "pyspark", "rich"},
     "cli": {"typer", "rich"},
@@ -94,7 +108,7 @@ def test_public_names_are_sorted_and_there() -> None:
         sd.nothing  # noqa: B018
 
 
-HEAVY = ["pandas", "pydantic", "moto", "rich", "sqlglot", "typer", "flask"]
+HEAVY = ["pandas", "pydantic", "moto", "rich", "sqlglot", "tabulate", "typer", "flask"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,8 @@ import sys, pyarrow as pa
 from pyspark.sql.types import StructType
 from spark_dynamo.aws.client import Connection, raw_client
 from spark_dynamo.aws.tables import describe_table
-from spark_dynamo.source.reader import ScanReader
+from spark_dynamo.source.access import Access
+from spark_dynamo.source.reader import TableReader
 from spark_dynamo.source.writer import PutWriter
 connection = Connection("us-east-1", "{moto_server.endpoint}", access_key_id="local", secret_access_key="local")
 schema = StructType().add("id", "string").add("any", "variant").add("when", "timestamp")
@@ -133,7 +148,7 @@ table = describe_table(raw_client(connection), "{moto_server.create()}")
 PutWriter(connection, table, table.name, schema).write(iter([pa.record_batch({{
     "id": ["a"], "any": pa.array([None], pa.struct([("value", pa.binary()), ("metadata", pa.binary())])),
     "when": pa.array([0], pa.timestamp("us", "UTC"))}})]))
-reader = ScanReader(connection, table.name, ("id",), schema, 0)
+reader = TableReader(connection, table.name, ("id",), schema, Access("Scan", 1, dict(), segments=1), schema)
 print(sum(batch.num_rows for part in reader.partitions() for batch in reader.read(part)))
 print([name for name in {HEAVY[1:]} if name in sys.modules])
 """

@@ -16,8 +16,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_dynamo.aws.failures import explain_unprocessed
 from spark_dynamo.aws.requests import Requests, Stopped
-from spark_dynamo.errors import DynamoDBWrapperError, RequestFailedError, UnwrittenItemsError
+from spark_dynamo.errors import DynamoDBWrapperError, UnwrittenItemsError
 
 ITEMS_PER_REQUEST = 25
 _LARGEST_BODY = 14_000_000  # bytes; DynamoDB takes 16 MB, and a body of fewer items is no slower
@@ -88,8 +89,10 @@ class BatchWriter:
         try:
             while count:
                 body, left = self._write_once(body, count)
-                if left and not self._requests.backoff.failed():
-                    raise RequestFailedError("DynamoDB keeps leaving items unprocessed: the table is throttled")
+                if left:
+                    self._requests.throttled("UnprocessedItems")
+                    if not self._requests.backoff.failed():
+                        raise explain_unprocessed("items", self._requests.table, self._requests.backoff.tried())
                 count = left
         except Stopped:
             return
@@ -107,7 +110,7 @@ class BatchWriter:
         if left < count:
             self._requests.backoff.succeeded()
         units = sum(float(table["CapacityUnits"]) for table in answer.get("ConsumedCapacity") or ())
-        counts.add(items=count - left, units=units, bytes=len(body), retries=bool(left))
+        counts.add(items=count - left, units=units, bytes=len(body), retries=bool(left), unprocessed=bool(left))
         if left:
             body = orjson.dumps({"RequestItems": unprocessed, "ReturnConsumedCapacity": "TOTAL"})
         return body, left

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from spark_dynamo.config import DynamoDBConfig
 
-RAW_OPERATIONS = ("Scan", "Query", "BatchGetItem", "BatchWriteItem")
+RAW_OPERATIONS = ("Scan", "Query", "GetItem", "BatchGetItem", "BatchWriteItem")
 _AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _RAW_OUTPUTS = frozenset(f"{operation}Output" for operation in RAW_OPERATIONS)
 
@@ -147,7 +147,7 @@ def _session(connection: Connection) -> botocore.session.Session:
     if connection.access_key_id and connection.secret_access_key:
         session.set_credentials(connection.access_key_id, connection.secret_access_key, connection.session_token)
     elif connection.is_loopback and not connection.profile:
-        session.set_config_variable("metadata_service_timeout", 0.1)  # seconds; no local server wants a machine's role
+        session.get_component("credential_provider").remove("iam-role")  # no local server wants a machine's role
         if session.get_credentials() is None:
             session.set_credentials("local", "local")
     if connection.is_loopback and session.get_config_variable("region") is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -62,6 +62,8 @@ _CREDENTIAL_CODES = {
     "MissingAuthenticationToken": "The request carries no credentials. Set a profile, a role or keys",
     "UnrecognizedClientException": "AWS doesn't know the access key or session token. Check both, and the region",
 }
+_HOW_LONG = "; option retryTimeout says for how long it is tried"
+_LESS = "Raise the table's capacity, or lower the number of tasks"
 
 
 class CorruptAnswerError(Exception):
@@ -78,6 +80,21 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, _TRANSIENT_ERRORS)
 
 
+def failure_kind(error: BaseException) -> Literal["throttles", "server_errors", "connection_errors"]:
+    """Which of the counts a transient failure belongs to."""
+    if not isinstance(error, ClientError):
+        return "connection_errors"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return "throttles" if error_code(error) in THROTTLING_CODES or status == 429 else "server_errors"
+
+
+def throttling_reason(error: BaseException) -> str:
+    """DynamoDB's reason for a throttling, such as TableReadProvisionedThroughputExceeded, or else the error's code."""
+    response: dict[str, Any] = getattr(error, "response", {})
+    reasons = response.get("ThrottlingReasons") or response.get("throttlingReasons") or [{}]
+    return str(reasons[0].get("reason") or response.get("Error", {}).get("Code") or "unknown reason")
+
+
 def never_reached(error: BaseException) -> bool:
     """Whether nobody answered at the endpoint at all."""
     return isinstance(error, EndpointConnectionError | ConnectTimeoutError)
@@ -88,13 +105,26 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def explain_unprocessed(what: Literal["keys", "items"], table: str, tried: str) -> RequestFailedError:
+    """The error where DynamoDB leaves keys or items unprocessed until the patience is over."""
+    return RequestFailedError(
+        f"DynamoDB keeps leaving {what} of table '{table}' unprocessed, as it does where a table is throttled. "
+        f"{tried}{_HOW_LONG}. {_LESS}"
+    )
+
+
 def explain(
-    error: BaseException, endpoint: str | None, region: str | None, table: str | None = None
+    error: BaseException, endpoint: str | None, region: str | None, table: str | None = None, tried: str = ""
 ) -> DynamoDBWrapperError:
-    """The error of this package that says what happened and what to do."""
+    """The error of this package that says what happened and what to do.
+
+    `tried` says of a failure that could have passed how long and how often it was tried.
+    """
+    tried = f". {tried}" if tried else ""
     where: dict[str, Any] = {"endpoint": endpoint, "region": region}
     if isinstance(error, ClientError):
-        return _explain_code(error, table, where)
+        tried += _HOW_LONG if tried else ""
+        return _explain_code(error, table, where, tried)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return AccessDeniedError(
             "No AWS credentials were found. Set a profile, a role, the AWS_* environment variables, or the options "
@@ -108,21 +138,23 @@ def explain(
         return ConfigurationError(f"{error}. Check option 'profile' and ~/.aws/config", error)
     if never_reached(error):
         return ConnectionError(
-            "Nobody answers at the DynamoDB endpoint. Check the endpoint, the region and the network"
+            f"Nobody answers at the DynamoDB endpoint{tried}. Check the endpoint, the region and the network"
             + ("" if endpoint else "; for a local server set option 'endpointUrl' or DYNAMODB_ENDPOINT_URL"),
             error,
             **where,
         )
     if is_transient(error):
-        return ConnectionError(f"The connection to DynamoDB keeps failing: {error}", error, **where)
+        return ConnectionError(
+            f"The connection to DynamoDB keeps failing: {error}{tried}{_HOW_LONG if tried else ''}", error, **where
+        )
     if isinstance(error, BotoCoreError):
         return ConnectionError(f"The request to DynamoDB could not be made: {error}", error, **where)
     return RequestFailedError(f"The request to DynamoDB failed: {error}", error, **where)
 
 
-def _explain_code(error: ClientError, table: str | None, where: dict[str, Any]) -> DynamoDBWrapperError:
+def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], tried: str) -> DynamoDBWrapperError:
     code = error_code(error)
-    said = str(error.response.get("Error", {}).get("Message", ""))
+    said = str(error.response.get("Error", {}).get("Message", "")).removesuffix(".")
     about = f" on table '{table}'" if table else ""
     if code == "ResourceNotFoundException":
         return TableNotFoundError(table or "?", error, code=code, **where)
@@ -137,10 +169,10 @@ def _explain_code(error: ClientError, table: str | None, where: dict[str, Any]) 
         return AccessDeniedError(_CREDENTIAL_CODES[code], error, code=code, **where)
     if code in THROTTLING_CODES:
         return RequestFailedError(
-            f"DynamoDB keeps throttling{about}: {said}. Raise the table's capacity, or lower the number of tasks",
+            f"DynamoDB keeps throttling{about}: {said}{tried}. {_LESS}",
             error,
             code=code,
             **where,
         )
     verb = "keeps failing" if is_transient(error) else "refused the request"
-    return RequestFailedError(f"DynamoDB {verb}{about}: {said}", error, code=code, **where)
+    return RequestFailedError(f"DynamoDB {verb}{about}: {said}{tried}", error, code=code, **where)

@@ -13,14 +13,10 @@ from spark_dynamo.source.options import SourceOptions
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from spark_dynamo.aws.client import Connection
-    from spark_dynamo.aws.tables import TableDescription
+    from spark_dynamo.source.location import Found
 
 # What a read or write needs to know of the world is imported inside the methods: they run once, on the driver's side, but
 # every worker of Spark that touches this class imports this module.
-
-
-_TYPICAL_ITEM = 500  # bytes
 
 
 class DynamoDataSource(DataSource):
@@ -29,6 +25,9 @@ class DynamoDataSource(DataSource):
     def __init__(self, options: MutableMapping[str, str]) -> None:
         super().__init__(options)
         self._parsed = SourceOptions(options)
+        # Spark pickles the instance between its calls of schema() and reader(): what was found is not asked for again
+        self._found: Found | None = None
+        self._full_schema: StructType | None = None
 
     @classmethod
     def name(cls) -> str:
@@ -36,69 +35,48 @@ class DynamoDataSource(DataSource):
         return "dynamo-meta"
 
     def schema(self) -> StructType:
-        """The schema of a read that was given none: a metadata table's comes from its model."""
-        from spark_dynamo.errors import SchemaError
-        from spark_dynamo.schema.bridge import struct_type
-        from spark_dynamo.source.location import metadata_table
+        """The schema of a read that was given none: a metadata table's comes from its model, another is inferred."""
+        from spark_dynamo.source.schemas import full_schema, projected_schema
 
-        table = metadata_table(self._parsed)
-        if table is None:
-            raise SchemaError(
-                self._parsed.table,
-                "the table needs a schema: give one by .schema('id STRING, amount DECIMAL(10,2)') or "
-                ".schema(sd.struct_type(Model))",
-            )
-        return struct_type(table.model)
+        options = self._parsed
+        self._full_schema = full_schema(options, self._find)
+        return projected_schema(self._full_schema, options)
 
     def reader(self, schema: StructType) -> DataSourceReader:
-        """A parallel scan of the table."""
-        from spark_dynamo.source.reader import ScanReader
-        from spark_dynamo.wire.types import arrow_schema
+        """A reader of the items that `filter` asks for, by GetItem, Query or a parallel Scan."""
+        from spark_dynamo.source.plan import plan_read
 
-        arrow_schema(schema)  # a column without a DynamoDB form is an error here, not in every task
-        options = self._parsed
-        place, name, table = self._find()
-        return ScanReader(
-            connection=place,
-            table=name,
-            key_names=tuple(key.name for key in table.keys),
-            schema=schema,
-            # a local server may know its items but not their size
-            size_bytes=table.size_bytes or table.item_count * _TYPICAL_ITEM,
-            consistent_read=options.consistent_read,
-            num_partitions=options.num_partitions,
-            segments=options.segments,
-        )
+        return plan_read(self._parsed, self._find(), schema, self._full_schema)
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
         """A writer that puts each row as an item."""
         from spark_dynamo.errors import OptionError
-        from spark_dynamo.source.writer import PutWriter, check_keys
+        from spark_dynamo.source.writer import PutWriter, check_frame
 
         if overwrite:
             raise OptionError(
                 "mode", "'overwrite' is not supported; use mode('append'), which replaces items with the same keys"
             )
         options = self._parsed
-        place, name, table = self._find()
-        check_keys(schema, table)
+        found = self._find()
+        check_frame(schema, found.table, options.item_format)
         return PutWriter(
-            connection=place,
-            table=table,
-            table_name=name,
+            connection=found.connection,
+            table=found.table,
+            table_name=found.name,
             schema=schema,
             nulls=options.nulls,
             duplicates=options.duplicates,
+            item_format=options.item_format,
+            patience=options.retry_timeout,
         )
 
-    def _find(self) -> tuple[Connection, str, TableDescription]:
-        """The connection, the table's name as it is asked for, and what DynamoDB tells about it."""
-        from spark_dynamo.aws.client import dynamodb_client
-        from spark_dynamo.aws.tables import describe_table
-        from spark_dynamo.source.location import connection, physical_name
+    def _find(self) -> Found:
+        from spark_dynamo.source.location import find
 
-        place, name = connection(self._parsed), physical_name(self._parsed)
-        return place, name, describe_table(dynamodb_client(place), name)
+        if self._found is None:
+            self._found = find(self._parsed)
+        return self._found
 
 
 def register(spark: SparkSession) -> None:

@@ -7,11 +7,28 @@ of them names a place, an embedded local server of this process or of one that s
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
-from spark_dynamo.aws.client import Connection
+from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.tables import TableDescription, describe_table
 from spark_dynamo.config import DynamoDBConfig, physical_table_name
 from spark_dynamo.metadata.tables import METADATA_TABLES, MetadataTable
 from spark_dynamo.source.options import SourceOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The connection, the table's name as it is asked for, and what DynamoDB tells about the table."""
+
+    connection: Connection
+    name: str
+    table: TableDescription
+
+
+def find(options: SourceOptions) -> Found:
+    """The table that the options mean, by one DescribeTable; errors as `describe_table` has them."""
+    place, name = connection(options), physical_name(options)
+    return Found(place, name, describe_table(dynamodb_client(place), name))
 
 
 def metadata_table(options: SourceOptions) -> MetadataTable | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,13 +45,51 @@ def _count(most: int) -> Callable[[str], int]:
     return parse
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value.strip().lower() not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return value.strip().lower()
+def _amount(least: float = 0.0, most: float = float("inf")) -> Callable[[str], float]:
+    """Numbers above `least` and up to `most`."""
+    expected = f"must be a number above {least:g}" + (f" and up to {most:g}" if math.isfinite(most) else "")
+
+    def parse(value: str) -> float:
+        try:
+            amount = float(value)
+        except ValueError:
+            raise ValueError(expected) from None
+        if not least < amount <= most or not math.isfinite(amount):
+            raise ValueError(expected)
+        return amount
 
     return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    by_lower = {choice.lower(): choice for choice in choices}
+
+    def parse(value: str) -> str:
+        if value.strip().lower() not in by_lower:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return by_lower[value.strip().lower()]
+
+    return parse
+
+
+_NAME_IN_LIST = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^`,]*[^`,\s]))\s*(?:,|$)")
+
+
+def _names(value: str) -> tuple[str, ...]:
+    """Column names between commas; backticks enclose a name that holds a comma."""
+    names: list[str] = []
+    position = 0
+    while position < len(value):
+        found = _NAME_IN_LIST.match(value, position)
+        if found is None:
+            break
+        names.append(found[1].replace("``", "`") if found[1] else found[2])
+        position = found.end()
+    if position < len(value) or not names or value.rstrip().endswith(","):
+        raise ValueError("must be names between commas, as in `id, amount`; a name with a comma stands in backticks")
+    if len(set(names)) < len(names):
+        raise ValueError("must name each column once")
+    return tuple(names)
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -78,6 +118,80 @@ OPTIONS: tuple[Option, ...] = (
         "how the metadata tables' logical names become physical",
     ),
     Option("tablePrefix", str, None, "`DynamoDBConfig`", "the same; may be empty"),
+    Option(
+        "index",
+        _text,
+        None,
+        "the table, or the best index where `filter` allows one",
+        "secondary index to read; it must project all columns of the schema",
+    ),
+    Option(
+        "filter",
+        _text,
+        None,
+        "-",
+        "a predicate in Spark's SQL; exactly the rows that `where` gives, by GetItem, Query or Scan as it allows",
+    ),
+    Option("columns", _names, None, "all", "columns to read, between commas; a schema of one's own does the same"),
+    Option("allowFullScan", _flag, True, "true", "`false`: an error where the read would be a Scan"),
+    Option(
+        "mode",
+        _one_of("FAILFAST", "PERMISSIVE", "DROPMALFORMED"),
+        "FAILFAST",
+        "FAILFAST",
+        "what an item that doesn't fit the schema becomes: an error, a row with nulls and the item in the corrupt-record "
+        "column, or nothing but a count in the log",
+    ),
+    Option(
+        "columnNameOfCorruptRecord",
+        _text,
+        "_corrupt_record",
+        "_corrupt_record",
+        "STRING column that holds the whole item as DynamoDB JSON where it doesn't fit, in mode PERMISSIVE",
+    ),
+    Option(
+        "itemFormat",
+        _one_of("columns", "json", "variant"),
+        "columns",
+        "columns",
+        "`json`, `variant`: a single column `item` with the whole item, as DynamoDB JSON text or as VARIANT, lossless, on "
+        "reads and writes",
+    ),
+    Option(
+        "samplingSize",
+        _count(1_000_000),
+        1000,
+        "1000",
+        "items sampled over all segments where the schema must be inferred",
+    ),
+    Option(
+        "numberType",
+        _one_of("auto", "decimal", "double", "string"),
+        "auto",
+        "auto",
+        "what inferred numbers become: `auto` BIGINT where integral, else DECIMAL",
+    ),
+    Option(
+        "maxReadUnits",
+        _amount(),
+        None,
+        "no limit",
+        "read units per second for the whole job, shared equally among its tasks, which are then as few as the budget needs",
+    ),
+    Option(
+        "readRatio",
+        _amount(most=1.0),
+        None,
+        "no limit",
+        "the same as a share of the table's or index's provisioned or warm read throughput, as in `0.25`",
+    ),
+    Option(
+        "retryTimeout",
+        _amount(),
+        300.0,
+        "300",
+        "seconds without any success, among throttles and failures, until a task gives up",
+    ),
     Option(
         "numPartitions",
         _count(10_000),
@@ -137,6 +251,18 @@ class SourceOptions:
     session_token: str | None
     environment: str | None
     table_prefix: str | None
+    index: str | None
+    filter: str | None
+    columns: tuple[str, ...] | None
+    allow_full_scan: bool
+    mode: str
+    column_name_of_corrupt_record: str
+    item_format: str
+    sampling_size: int
+    number_type: str
+    max_read_units: float | None
+    read_ratio: float | None
+    retry_timeout: float
     num_partitions: int | None
     segments: int | None
     consistent_read: bool
@@ -173,11 +299,30 @@ class SourceOptions:
             raise OptionError("sessionToken", "needs accessKeyId and secretAccessKey beside it")
         if self.external_id and not self.role_arn:
             raise OptionError("externalId", "needs roleArn beside it")
+        if self.item_format != "columns":
+            for name, given in (("filter", self.filter), ("columns", self.columns)):
+                if given:
+                    raise OptionError(
+                        name, f"needs columns, and itemFormat '{self.item_format}' has none; leave out one of the two"
+                    )
         if self.segments and self.num_partitions and self.segments < self.num_partitions:
             raise OptionError(
                 "segments",
                 f"is {self.segments}, fewer than the {self.num_partitions} of numPartitions; each partition needs one",
             )
+
+
+def option_texts(options: Mapping[str, object]) -> dict[str, str]:
+    """Options given as Python values in the texts that Spark would make of them; None is left out.
+
+    >>> option_texts({"consistentRead": True, "samplingSize": 500, "index": None})
+    {'consistentRead': 'true', 'samplingSize': '500'}
+    """
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def _parsed(option: Option, value: str) -> Any:

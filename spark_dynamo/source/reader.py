@@ -1,108 +1,129 @@
-"""Reading: how a scan is cut into Spark's partitions, and what a task does with its segments."""
+"""Reading: what a task does with the requests that fell to it."""
 
 from __future__ import annotations
 
 import logging
-import math
-import random
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql.datasource import DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
+from spark_dynamo.aws.budget import Budget
 from spark_dynamo.aws.client import Connection
+from spark_dynamo.aws.pages import Chain, fetch_pages
 from spark_dynamo.aws.requests import Requests
-from spark_dynamo.aws.scan import scan_pages
+from spark_dynamo.predicates.evaluate import mask
+from spark_dynamo.predicates.tree import Node
+from spark_dynamo.source.access import Access
 from spark_dynamo.wire.decode import PageDecoder
+from spark_dynamo.wire.items import ITEM_COLUMN, ItemDecoder
+from spark_dynamo.wire.types import arrow_schema
 
 logger = logging.getLogger(__name__)
 
 ROWS_PER_BATCH = 10_000
 BYTES_PER_BATCH = 8_000_000
-CONCURRENT_SEGMENTS = 16  # pages of 1 MB under way in a task: hides 50 ms of latency behind decoding
-_BYTES_PER_PARTITION = 128_000_000
-_BYTES_PER_SEGMENT = 4_000_000
-_MOST_PARTITIONS = 200
-_LONGEST_PROJECTION = 4_000  # bytes; DynamoDB refuses expressions over 4 KB
+CONCURRENT_CHAINS = 16  # pages of 1 MB under way in a task: hides 50 ms of latency behind decoding
 
 
 @dataclass
-class Segments(InputPartition):
-    """One Spark partition: the scan segments that its task fetches."""
+class Part(InputPartition):
+    """One Spark partition: the chains of requests that its task follows."""
 
-    segments: tuple[int, ...]
-    total: int
+    chains: tuple[Chain, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ScanReader(DataSourceReader):
-    """A parallel Scan of one table, decoded into record batches of one schema; it is pickled into every task."""
+class TableReader(DataSourceReader):
+    """A planned read of one table, decoded into record batches of `schema`; it is pickled into every task.
+
+    `predicate` is evaluated on `decoded`, the schema's columns and those that only the predicate needs; None where every
+    item that DynamoDB gives is wanted. `units_per_second` is what one task may consume.
+    """
 
     connection: Connection
     table: str
     key_names: tuple[str, ...]
     schema: StructType
-    size_bytes: int  # as DescribeTable tells it: some hours old, 0 on a new table
+    access: Access
+    decoded: StructType
+    predicate: Node | None = None
+    mode: str = "FAILFAST"
+    corrupt_column: str | None = None
+    item_format: str = "columns"
+    patience: float = 300.0
+    units_per_second: float | None = None
     consistent_read: bool = False
-    num_partitions: int | None = None
-    segments: int | None = None
+    average_item_bytes: float | None = None
 
     def partitions(self) -> list[InputPartition]:
-        """The segments dealt out to partitions at random, so that neighbours in a hot key range part."""
-        partitions, total = self._division()
-        order = list(range(total))
-        random.Random(total).shuffle(order)  # noqa: S311 - the same for every planning of the same scan
-        return [Segments(tuple(order[index::partitions]), total) for index in range(partitions)]
+        """The chains of requests dealt out to tasks."""
+        return [Part(chains) for chains in self.access.deal()]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """The rows of that partition's segments as record batches of about 10,000 rows or 8 MB."""
-        assert isinstance(partition, Segments)
-        requests = Requests(self.connection, self.table)
-        decoder = PageDecoder(self.schema, table=self.table, key_names=self.key_names)
-        pages = scan_pages(
-            requests,
-            partition.segments,
-            total_segments=partition.total,
-            parameters=self._parameters(),
-            concurrency=min(CONCURRENT_SEGMENTS, len(partition.segments)),
-        )
+        """The rows of that partition as record batches of about 10,000 rows or 8 MB."""
+        assert isinstance(partition, Part)
+        if not partition.chains:
+            return
+        requests = Requests(self.connection, self.table, patience=self.patience, budget=self._budget())
+        decoder = self._decoder()
+        pages = fetch_pages(requests, partition.chains, concurrency=min(CONCURRENT_CHAINS, len(partition.chains)))
+        batches: Iterator[pa.RecordBatch] = map(decoder.decode, pages)
+        if self.predicate is not None:
+            batches = self._matching(batches)
         started, rows = time.monotonic(), 0
-        for batch in assemble(map(decoder.decode, pages), decoder.arrow_schema):
+        for batch in assemble(batches, arrow_schema(self.schema)):
             rows += batch.num_rows
             yield batch
         logger.info(
-            "read %s rows from %s segments of table %s in %.1f s: %s",
+            "read %s rows of table %s in %.1f s: %s; %s",
             rows,
-            len(partition.segments),
             self.table,
             time.monotonic() - started,
             requests.counts,
+            requests.summary(),
+        )
+        if decoder.misfits:
+            logger.warning("%s", decoder.misfits)
+
+    def _decoder(self) -> PageDecoder | ItemDecoder:
+        if self.item_format != "columns":
+            nullable = self.schema[ITEM_COLUMN].nullable
+            return ItemDecoder(self.item_format, table=self.table, envelope=self.access.envelope, nullable=nullable)
+        return PageDecoder(
+            self.decoded,
+            table=self.table,
+            key_names=self.key_names,
+            mode=self.mode,
+            corrupt_column=self.corrupt_column,
+            envelope=self.access.envelope,
         )
 
-    def _division(self) -> tuple[int, int]:
-        """Numbers of partitions and of segments; a table whose size is not known is taken for a middling one."""
-        size = self.size_bytes or 2 * _BYTES_PER_PARTITION
-        least = 1 if size <= _BYTES_PER_SEGMENT else 2
-        partitions = self.num_partitions or min(
-            max(least, math.ceil(size / _BYTES_PER_PARTITION)), _MOST_PARTITIONS, self.segments or _MOST_PARTITIONS
-        )
-        if self.segments:
-            return partitions, self.segments
-        per_partition = min(CONCURRENT_SEGMENTS, max(1, math.ceil(size / partitions / _BYTES_PER_SEGMENT)))
-        return partitions, partitions * per_partition
+    def _budget(self) -> Budget | None:
+        if self.units_per_second is None:
+            return None
+        return Budget(self.units_per_second, average_item_bytes=self.average_item_bytes)
 
-    def _parameters(self) -> dict[str, Any]:
-        parameters: dict[str, Any] = {"ConsistentRead": True} if self.consistent_read else {}
-        names = list(dict.fromkeys([*self.key_names, *self.schema.names]))  # keys are for error messages
-        aliases = {f"#n{index}": name for index, name in enumerate(names)}
-        projection = ",".join(aliases)
-        if len(projection) <= _LONGEST_PROJECTION:
-            parameters |= {"ProjectionExpression": projection, "ExpressionAttributeNames": aliases}
-        return parameters
+    def _matching(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The rows for which the predicate is true, without the columns that only it needs."""
+        assert self.predicate is not None
+        zone = session_zone()
+        for batch in batches:
+            yield batch.filter(mask(self.predicate, batch, zone)).select(self.schema.names)
+
+
+def session_zone() -> str:
+    """Spark's session time zone as a task sees it: the session's own setting, else, as for Spark, the machine's zone."""
+    task = TaskContext.get()
+    named = task.getLocalProperty("spark.sql.session.timeZone") if task else None
+    machine = str(Path("/etc/localtime").resolve()).partition("zoneinfo/")[2]
+    return named or os.environ.get("TZ", "").lstrip(":") or machine or "UTC"
 
 
 def assemble(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

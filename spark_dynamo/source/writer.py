@@ -15,12 +15,13 @@ from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.batch_write import BatchWriter
 from spark_dynamo.aws.client import Connection
-from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.requests import PATIENCE, Requests
 from spark_dynamo.aws.tables import KeyAttribute, TableDescription
 from spark_dynamo.errors import DuplicateKeyError, InvalidItemError, SchemaError, nearest
 from spark_dynamo.source.duplicates import SeenKeys
 from spark_dynamo.wire import types
-from spark_dynamo.wire.encode import ItemEncoder
+from spark_dynamo.wire.encode import Encoder, ItemEncoder, key_of
+from spark_dynamo.wire.items import RawItemEncoder, check_item_schema
 from spark_dynamo.wire.kernels import join
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,10 @@ class Written(WriterCommitMessage):
 
 @dataclass(frozen=True, slots=True)
 class PutWriter(DataSourceArrowWriter):
-    """Puts each row as an item by BatchWriteItem; an item with the same key is replaced, so a repeated task does no harm."""
+    """Puts each row as an item by BatchWriteItem; an item with the same key is replaced, so a repeated task does no harm.
+
+    With `item_format` json or variant, the single column holds the items themselves.
+    """
 
     connection: Connection
     table: TableDescription
@@ -58,20 +62,26 @@ class PutWriter(DataSourceArrowWriter):
     schema: StructType
     nulls: str = "omit"
     duplicates: str = "error"
+    item_format: str = "columns"
+    patience: float = PATIENCE
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:
         """Write one task's rows; nothing of a batch is sent before all its rows are known to be good."""
         key_names = [key.name for key in self.table.keys]
-        requests = Requests(self.connection, self.table_name)
-        encoder = ItemEncoder(self.schema, table=self.table_name, key_names=key_names, nulls=self.nulls)
+        requests = Requests(self.connection, self.table_name, patience=self.patience)
+        encoder = self._encoder()
         seen = SeenKeys()
         dropped = 0
         with BatchWriter(requests, key_names, concurrency=CONCURRENT_REQUESTS) as writer:
             for received in iterator:
+                if not received.num_rows:
+                    continue
                 batch = types.without_large_types(received, self.schema)
-                self._check_key_values(batch, encoder)
-                texts = pa.chunked_array([encoder.encode(part) for part in slices(batch)], pa.string())
-                keep, overtakes = self._distinct(batch, encoder, seen)
+                encoded = [encoder.encode_with_keys(part) for part in slices(batch)]
+                texts = pa.chunked_array([text for text, _ in encoded])
+                keys = pa.concat_batches([key for _, key in encoded])
+                self._check_key_values(keys)
+                keep, overtakes = self._distinct(keys, encoder.key_schema, seen)
                 if overtakes:
                     writer.wait()  # an earlier row with the same key may still be on its way
                 dropped += batch.num_rows - int(keep.sum())
@@ -95,52 +105,55 @@ class PutWriter(DataSourceArrowWriter):
             total,
         )
 
-    def _check_key_values(self, batch: pa.RecordBatch, encoder: ItemEncoder) -> None:
+    def _encoder(self) -> Encoder:
+        keys = {key.name: key.type for key in self.table.keys}
+        if self.item_format == "columns":
+            return ItemEncoder(self.schema, table=self.table_name, key_names=list(keys), nulls=self.nulls)
+        return RawItemEncoder(self.item_format, table=self.table_name, keys=keys)
+
+    def _check_key_values(self, keys: pa.RecordBatch) -> None:
         for key in self.table.keys:
-            column = batch.column(key.name)
-            self._refuse(batch, encoder, key, column.is_null(), "a key attribute must not be NULL")
+            column = keys.column(key.name)
+            self._refuse(keys, key, column.is_null(), "a key attribute must not be NULL")
             if key.type == "N":
                 continue
             longest = _LONGEST_PARTITION_KEY if key == self.table.partition_key else _LONGEST_SORT_KEY
             if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type)):
                 continue  # dates and timestamps have a text of fixed length
             length = pc.binary_length(column)
-            self._refuse(batch, encoder, key, pc.equal(length, 0), "a key attribute must not be empty")
+            self._refuse(keys, key, pc.equal(length, 0), "a key attribute must not be empty")
             problem = f"a {'partition' if longest == _LONGEST_PARTITION_KEY else 'sort'} key holds {longest:,} bytes"
-            self._refuse(batch, encoder, key, pc.greater(length, longest), problem)
+            self._refuse(keys, key, pc.greater(length, longest), problem)
 
-    def _refuse(
-        self, batch: pa.RecordBatch, encoder: ItemEncoder, key: KeyAttribute, bad: pa.BooleanArray, problem: str
-    ) -> None:
+    def _refuse(self, keys: pa.RecordBatch, key: KeyAttribute, bad: pa.BooleanArray, problem: str) -> None:
         if not pc.any(bad).as_py():
             return
-        row = pc.index(bad, True).as_py()
-        shown = encoder.key_of(batch, row)
+        shown = key_of(keys, pc.index(bad, True).as_py())
         raise InvalidItemError(
             table=self.table_name, key=shown, attribute=key.name, value=shown[key.name], problem=problem
         )
 
     def _distinct(
-        self, batch: pa.RecordBatch, encoder: ItemEncoder, seen: SeenKeys
+        self, keys: pa.RecordBatch, schema: StructType, seen: SeenKeys
     ) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], bool]:
         """Which rows to send, and whether one of them replaces a row that was sent before."""
-        found = seen.add(self._key_texts(batch))
+        found = seen.add(self._key_texts(keys, schema))
         if self.duplicates == "last":
             return found.last, bool(found.earlier.any())
         keep = found.first & ~found.earlier
         if self.duplicates == "error" and not keep.all():
             row = int(np.flatnonzero(~keep)[0])
-            raise DuplicateKeyError(table=self.table_name, key=encoder.key_of(batch, row))
+            raise DuplicateKeyError(table=self.table_name, key=key_of(keys, row))
         return keep, False
 
-    def _key_texts(self, batch: pa.RecordBatch) -> pa.StringArray:
+    def _key_texts(self, keys: pa.RecordBatch, schema: StructType) -> pa.StringArray:
         """One text per row that is equal exactly where DynamoDB's keys are."""
         texts = []
         for key in self.table.keys:
-            field = self.schema[key.name]
+            field = schema[key.name]
             leaf = types.leaf_of(field.dataType, types.storage_tag(field), field.name)
-            texts.append(leaf.canonical(leaf.encode(batch.column(key.name))))
-        return texts[0] if len(texts) == 1 else join(texts[0], pa.array(["\0"] * len(batch)), texts[1])
+            texts.append(leaf.canonical(leaf.encode(keys.column(key.name))))
+        return texts[0] if len(texts) == 1 else join(texts[0], pa.array(["\0"] * len(keys)), texts[1])
 
 
 def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -149,6 +162,14 @@ def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     rows = max(1, math.ceil(batch.num_rows / pieces))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
+
+
+def check_frame(schema: StructType, table: TableDescription, item_format: str) -> None:
+    """Raise `SchemaError` unless frames of that schema can be written to the table in that format."""
+    if item_format == "columns":
+        check_keys(schema, table)
+    else:
+        check_item_schema(schema, item_format)
 
 
 def check_keys(schema: StructType, table: TableDescription) -> None:

@@ -10,20 +10,22 @@ The tree of columns is built once from the schema; the loop over pages only call
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
-from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType, VariantType
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType, VariantType
 
-from spark_dynamo.errors import InvalidResponseError, MalformedItemError, SchemaError
+from spark_dynamo.errors import MalformedItemError, SchemaError
 from spark_dynamo.wire import types
+from spark_dynamo.wire.envelope import ENVELOPES, EnvelopeName, Item
 from spark_dynamo.wire.kernels import list_offsets
-from spark_dynamo.wire.reference import Misfit, attribute_reader
+from spark_dynamo.wire.reference import Misfit, attribute_reader, bare
+from spark_dynamo.wire.structure import read_objects
 
 
 class _NullsSeen(Exception):  # noqa: N818 - a signal, not an error
@@ -89,7 +91,10 @@ class _SetColumn:
         return pa.list_(pa.string())
 
     def decode(self, values: pa.Array, nulls: bool) -> pa.Array:
-        return _relist(values, self.leaf.decode(values.flatten(), self.arrow.value_type), self.arrow)
+        elements = values.flatten()
+        if elements.null_count:
+            raise _Doubtful
+        return _relist(values, self.leaf.decode(elements, self.arrow.value_type), self.arrow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,24 @@ class _StructColumn:
 
 
 class PageDecoder:
-    """Turns the bodies of Scan and Query answers into record batches of one schema.
+    """Turns the bodies of answers into record batches of one schema; two threads may do so at once.
 
-    A batch has the page's items in order, one row an item. An item that doesn't fit the schema raises
-    `MalformedItemError`, which names `table`, the item's key (the attributes `key_names`), attribute, value and both types;
-    a body that is no JSON raises `InvalidResponseError`.
+    A batch has the answer's items in order, one row an item; `envelope` says where they stand: `Items` in the answers of
+    Scan and Query, `Responses` of BatchGetItem (under the name `responses_table`, by default `table`), `Item` of GetItem.
+    An answer that is none raises `InvalidResponseError`. `mode` says what becomes of an item that doesn't fit the schema, as
+    in Spark's own JSON reader:
+
+    * `FAILFAST`: `MalformedItemError`, which names `table`, the item's key (the attributes `key_names`), attribute, value
+      and both types.
+    * `PERMISSIVE`: what doesn't fit becomes null, at the nearest struct's field or column around it that may be null;
+      `MalformedItemError` where none may. `corrupt` counts those items.
+    * `DROPMALFORMED`: the item is left out. `dropped` counts those.
+
+    `corrupt_column` is the name of a STRING column that holds the whole item as it came, in DynamoDB JSON, where mode
+    PERMISSIVE has put a null in it, and is null in every other row. An attribute of that name is not read into it. Where
+    the schema has no such column, no text is kept.
+
+    An attribute value with several types, which no DynamoDB sends, is only found out where it is read value by value.
 
     >>> schema = StructType().add("id", "string", nullable=False).add("n", "long")
     >>> decoder = PageDecoder(schema, table="orders", key_names=["id"])
@@ -125,38 +143,79 @@ class PageDecoder:
     [{'id': 'a', 'n': 7}, {'id': 'b', 'n': None}]
     """
 
-    def __init__(self, schema: StructType, *, table: str, key_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        schema: StructType,
+        *,
+        table: str,
+        key_names: Sequence[str] = (),
+        mode: str = "FAILFAST",
+        corrupt_column: str | None = None,
+        envelope: EnvelopeName = "Items",
+        responses_table: str | None = None,
+    ) -> None:
         if not schema.fields:
             raise SchemaError("", "the schema has no columns; name at least one")
         self.arrow_schema = types.arrow_schema(schema)
+        self.corrupt = self.dropped = 0
         self._table = table
         self._key_names = key_names
-        self._fields = schema.fields
-        self._columns = {field.name: _column_of_field(field) for field in schema.fields if _is_columnar(field.dataType)}
-        self._readers = {
-            field.name: attribute_reader(field.dataType, types.storage_tag(field), field.nullable)
-            for field in schema.fields
-        }
-        self._parse_options = {nulls: self._parse_options_with(nulls) for nulls in (False, True)}
+        self._envelope = ENVELOPES[envelope]
+        self._fields = [field for field in schema.fields if field.name != corrupt_column]
+        self._corrupt_columns = [_corrupt_column(field) for field in schema.fields if field.name == corrupt_column]
+        self._columns = {field.name: _column_of_field(field) for field in self._fields if _is_columnar(field.dataType)}
+        self._readers = {field.name: _reader_of_field(field) for field in self._fields}
+        self._lenient_readers = {field.name: _reader_of_field(field, lenient=True) for field in self._fields}
+        self._instead = {"FAILFAST": self._fail, "PERMISSIVE": self._salvage, "DROPMALFORMED": self._drop}[mode]
+        self._drops = mode == "DROPMALFORMED"
+        self._first_misfit = ""
+        self._lock = threading.Lock()
+        self._parse_schemas = [self._parse_schema(nulls, responses_table or table) for nulls in (False, True)]
         self._nulls = False  # until an attribute lacks its tag, parse without the NULLs: a quarter faster
 
     def decode(self, body: bytes) -> pa.RecordBatch:
-        """One page's items as a record batch."""
-        done = self._decode_columns(body)
-        if len(done) < len(self._fields):
-            items = self._items(body)
+        """One answer's items as a record batch."""
+        done = self._decode_columns(body, self._nulls)
+        rows = len(next(iter(done.values()))) if done else 0
+        bad: set[int] = set()
+        if len(done) < max(1, len(self._fields)):
+            items = self._envelope.items(body, self._table)
+            rows = len(items)
             for field in self._fields:
                 if field.name not in done:
-                    done[field.name] = self._decode_values(items, field)
-        arrays = [done[field.name] for field in self._fields]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.arrow_schema)
+                    done[field.name] = self._decode_values(items, field, bad)
+        return self._assemble(body, done, rows, bad)
 
-    def _decode_columns(self, body: bytes) -> dict[str, pa.Array]:
+    @property
+    def misfits(self) -> str:
+        """A sentence for the task's log: how many items didn't fit, and what was wrong with the first; empty where all did."""
+        if not self._first_misfit:
+            return ""
+        done = f"dropped ({self.dropped:,})" if self._drops else f"given nulls ({self.corrupt:,})"
+        return f"items that don't fit the schema were {done}, the first: {self._first_misfit}"
+
+    def _assemble(self, body: bytes, done: dict[str, pa.Array], rows: int, bad: set[int]) -> pa.RecordBatch:
+        is_bad = None
+        if bad:
+            is_bad = np.zeros(rows, np.bool_)
+            is_bad[list(bad)] = True
+            with self._lock:
+                self.dropped += len(bad) * self._drops
+                self.corrupt += len(bad) * (not self._drops)
+        for name in self._corrupt_columns:
+            texts = pa.nulls(rows, pa.string())
+            if is_bad is not None and not self._drops:
+                texts = pc.if_else(pa.array(is_bad), self._envelope.texts(body, self._table), texts)
+            done[name] = texts
+        batch = pa.RecordBatch.from_arrays([done[name] for name in self.arrow_schema.names], schema=self.arrow_schema)
+        return batch.filter(pa.array(~is_bad)) if is_bad is not None and self._drops else batch
+
+    def _decode_columns(self, body: bytes, nulls: bool) -> dict[str, pa.Array]:
         """The columns that the kernels could decode; the others are left to the value route."""
         if not self._columns:
             return {}
         try:
-            page = self._parse(body)
+            page = self._envelope.unpack(self._parse(body, nulls))
         except pa.ArrowInvalid:
             return {}
         done: dict[str, pa.Array] = {}
@@ -165,57 +224,71 @@ class PageDecoder:
             attributes = page.field(index)
             try:
                 allowed = len(attributes) if field.nullable else 0
-                done[name] = _decode_attributes(column, attributes, self._nulls, allowed)
+                done[name] = _decode_attributes(column, attributes, nulls, allowed)
             except _NullsSeen:
                 self._nulls = True
-                return self._decode_columns(body)
+                return self._decode_columns(body, nulls=True)
             except (_Doubtful, pa.ArrowInvalid, ValueError):
                 continue
         return done
 
-    def _parse(self, body: bytes) -> pa.StructArray:
-        if not body.startswith(b"{"):
-            raise pa.ArrowInvalid("the body is no object")  # of a body `null`, read_json would crash the process
-        table = pj.read_json(
-            pa.BufferReader(body),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
-            parse_options=self._parse_options[self._nulls],
-        )
-        items = table.column(0).combine_chunks()
-        if len(items) != 1 or items.null_count:
-            raise pa.ArrowInvalid("the body has no Items")
-        return items.flatten()
+    def _parse(self, body: bytes, nulls: bool) -> pa.Array:
+        return read_objects(pa.py_buffer(body), self._parse_schemas[nulls]).column(0).combine_chunks()
 
-    def _parse_options_with(self, nulls: bool) -> pj.ParseOptions:
+    def _parse_schema(self, nulls: bool, table: str) -> pa.Schema:
         item = pa.struct([(name, _attribute_type(column, nulls)) for name, column in self._columns.items()])
-        return pj.ParseOptions(
-            explicit_schema=pa.schema([("Items", pa.list_(item))]), unexpected_field_behavior="ignore"
-        )
+        return pa.schema([(self._envelope.name, self._envelope.wire_type(item, table))])
 
-    def _items(self, body: bytes) -> list[dict[str, Any]]:
-        try:
-            return list(orjson.loads(body)["Items"])
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise InvalidResponseError(self._table, f"{error} in {len(body)} bytes", error) from error
-
-    def _decode_values(self, items: Sequence[Mapping[str, Any]], field: StructField) -> pa.Array:
+    def _decode_values(self, items: Sequence[Item], field: StructField, bad: set[int]) -> pa.Array:
+        """A column by the value route; the rows with misfits join the `bad` ones."""
         read = self._readers[field.name]
         values = []
-        for item in items:
+        for row, item in enumerate(items):
             try:
                 values.append(read(item.get(field.name)))
             except Misfit as misfit:
-                misfit.below(field.name)
-                raise MalformedItemError(
-                    table=self._table,
-                    key={name: next(iter(item[name].values())) for name in self._key_names if name in item},
-                    attribute=misfit.path,
-                    value=misfit.value,
-                    found=misfit.found,
-                    expected=misfit.expected,
-                    problem=misfit.problem,
-                ) from None
+                values.append(self._instead(field, item, misfit.below(field.name)))
+                bad.add(row)
+                if not self._first_misfit:
+                    self._first_misfit = str(self._error(item, misfit))
         return pa.array(values, self.arrow_schema.field(field.name).type)
+
+    def _fail(self, field: StructField, item: Item, misfit: Misfit) -> object:
+        raise self._error(item, misfit) from None
+
+    def _drop(self, field: StructField, item: Item, misfit: Misfit) -> object:
+        return None
+
+    def _salvage(self, field: StructField, item: Item, misfit: Misfit) -> object:
+        try:
+            return self._lenient_readers[field.name](item.get(field.name))
+        except Misfit:
+            if field.nullable:
+                return None
+        because = f"{misfit.problem}; " if misfit.problem else ""
+        misfit.problem = f"{because}mode PERMISSIVE can't make it NULL, for column '{field.name}' is not nullable"
+        raise self._error(item, misfit) from None
+
+    def _error(self, item: Item, misfit: Misfit) -> MalformedItemError:
+        return MalformedItemError(
+            table=self._table,
+            key={name: bare(item[name]) for name in self._key_names if name in item},
+            attribute=misfit.path,
+            value=misfit.value,
+            found=misfit.found,
+            expected=misfit.expected,
+            problem=misfit.problem,
+        )
+
+
+def _corrupt_column(field: StructField) -> str:
+    if type(field.dataType) is not StringType or not field.nullable:
+        raise SchemaError(field.name, "the column of corrupt records must be STRING and nullable")
+    return field.name
+
+
+def _reader_of_field(field: StructField, *, lenient: bool = False) -> Callable[[Any], object]:
+    return attribute_reader(field.dataType, types.storage_tag(field), field.nullable, lenient=lenient)
 
 
 def _is_columnar(kind: DataType) -> bool:

@@ -114,19 +114,37 @@ class _VariantColumn:
     path: str
 
     def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array:
-        texts: list[str | None] = []
-        for row in values.to_pylist():
-            if row is None:
-                texts.append(None)
-                continue
-            try:
-                text = orjson.dumps(decode_variant(row["value"], row["metadata"])).decode()
-            except (ValueError, TypeError) as problem:
-                raise Unfit("the VARIANT", str(problem), self.path) from None
-            if '{"":' in text or ',"":' in text:  # within a string every quote has a backslash before it
-                raise Unfit("the VARIANT", _EMPTY_NAME, self.path)
-            texts.append(text)
+        texts = [None if row is None else variant_text(row, self.path) for row in values.to_pylist()]
         return join(prefix, pa.array(texts, pa.string()), suffix)
+
+
+def variant_text(variant: Mapping[str, bytes], path: str) -> str:
+    """A VARIANT as the JSON text of its attribute value; `Unfit` where it has none."""
+    try:
+        text = orjson.dumps(decode_variant(variant["value"], variant["metadata"])).decode()
+    except (ValueError, TypeError) as problem:
+        raise Unfit("the VARIANT", str(problem), path) from None
+    if '{"":' in text or ',"":' in text:  # within a string every quote has a backslash before it
+        raise Unfit("the VARIANT", _EMPTY_NAME, path)
+    return text
+
+
+class Encoder(Protocol):
+    """Turns record batches into the JSON text of items, to be put into a table.
+
+    `key_schema` has the key attributes with their storage forms, `encode_with_keys` gives one text a row and the rows' keys
+    as columns of `key_schema`. A row that DynamoDB can't take raises `InvalidItemError`, and nothing is returned then; but
+    keys that are null, empty or too long are left to the caller.
+    """
+
+    @property
+    def key_schema(self) -> StructType:
+        """The key attributes."""
+        ...
+
+    def encode_with_keys(self, batch: pa.RecordBatch) -> tuple[pa.StringArray, pa.RecordBatch]:
+        """The items' texts and keys."""
+        ...
 
 
 class ItemEncoder:
@@ -145,7 +163,7 @@ class ItemEncoder:
     def __init__(self, schema: StructType, *, table: str, key_names: Sequence[str] = (), nulls: str = "omit") -> None:
         types.arrow_schema(schema)  # every column must have a DynamoDB form
         self._table = table
-        self._key_names = key_names
+        self.key_schema = StructType([field for field in schema.fields if field.name in key_names])
         self._nulls = nulls == "write"
         self._columns = {field.name: _column_of_field(field, self._nulls) for field in schema.fields}
 
@@ -155,12 +173,15 @@ class ItemEncoder:
             texts = self._encode(batch)
         except Unfit as unfit:
             raise self._explain(batch, unfit) from None
-        self._check_size(batch, texts)
+        check_sizes(self._table, texts, self._keys(batch))
         return texts
 
-    def key_of(self, batch: pa.RecordBatch, row: int) -> dict[str, object]:
-        """The key of a row, for messages; columns that the batch lacks are left out."""
-        return {name: _show(batch.column(name), row) for name in self._key_names if name in batch.schema.names}
+    def encode_with_keys(self, batch: pa.RecordBatch) -> tuple[pa.StringArray, pa.RecordBatch]:
+        """The same, and the key attributes' columns."""
+        return self.encode(batch), self._keys(batch)
+
+    def _keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.select(self.key_schema.names)
 
     def _encode(self, batch: pa.RecordBatch) -> pa.StringArray:
         body = _encode_fields(self._columns, batch.columns, batch.num_rows, self._nulls)
@@ -183,26 +204,35 @@ class ItemEncoder:
             unfit = exact
         return InvalidItemError(
             table=self._table,
-            key=self.key_of(batch, start),
+            key=key_of(self._keys(batch), start),
             attribute=unfit.path,
             value=unfit.value,
             problem=unfit.problem,
         )
 
-    def _check_size(self, batch: pa.RecordBatch, texts: pa.StringArray) -> None:
-        """The JSON text is never shorter than the item as DynamoDB counts it, so only long texts need counting."""
-        large = pc.greater(pc.binary_length(texts), LARGEST_ITEM)
-        for row in np.flatnonzero(large.to_numpy(zero_copy_only=False)).tolist():
-            size = item_size(orjson.loads(texts[row].as_py()))
-            if size > LARGEST_ITEM:
-                raise InvalidItemError(
-                    table=self._table,
-                    key=self.key_of(batch, row),
-                    attribute=None,
-                    value=None,
-                    problem=f"the item is {size:,} bytes, and DynamoDB takes at most {LARGEST_ITEM:,} with names and "
-                    "values; keep large values in S3 and their address here, or split the item",
-                )
+
+def key_of(keys: pa.RecordBatch, row: int) -> dict[str, object]:
+    """The key of a row, for messages."""
+    return {name: _show(keys.column(name), row) for name in keys.schema.names}
+
+
+def check_sizes(table: str, texts: pa.StringArray, keys: pa.RecordBatch) -> None:
+    """Raise `InvalidItemError` for the first item that is larger than DynamoDB's largest.
+
+    The JSON text is never shorter than the item as DynamoDB counts it, so only long texts need counting.
+    """
+    large = pc.greater(pc.binary_length(texts), LARGEST_ITEM)
+    for row in np.flatnonzero(large.to_numpy(zero_copy_only=False)).tolist():
+        size = item_size(orjson.loads(texts[row].as_py()))
+        if size > LARGEST_ITEM:
+            raise InvalidItemError(
+                table=table,
+                key=key_of(keys, row),
+                attribute=None,
+                value=None,
+                problem=f"the item is {size:,} bytes, and DynamoDB takes at most {LARGEST_ITEM:,} with names and values; "
+                "keep large values in S3 and their address here, or split the item",
+            )
 
 
 def item_size(attributes: Mapping[str, Mapping[str, object]]) -> int:

@@ -13,19 +13,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spark_dynamo.aws.batch_write
-import spark_dynamo.aws.scan
+import spark_dynamo.aws.budget
+import spark_dynamo.aws.pages
+import spark_dynamo.aws.requests
 from spark_dynamo.aws import batch_write
 from spark_dynamo.aws.batch_write import ITEMS_PER_REQUEST, request_bodies
-from spark_dynamo.aws.scan import next_key
+from spark_dynamo.aws.pages import consumed_units, next_key, returned_items, scanned_items, unprocessed_keys
 
 NAME = "LastEvaluatedKey"
+FIELDS = ["ConsumedCapacity", "CapacityUnits", "ScannedCount", "Count", "UnprocessedKeys", "Responses"]
 TRAPS = [
     NAME, f'"{NAME}"', f'"{NAME}":', f'"{NAME}":{{"id":{{"S":"trap"}}}}}}', f'x"{NAME}', f"\\{NAME}", f'\\"{NAME}":',
     f'{{"{NAME}":{{"id":{{"S":"trap"}}}}}}', f'"{NAME}":{{}}', "}", "{", "]}", '"', "a", "id",
 ]  # fmt: skip
-words = st.one_of(st.sampled_from(TRAPS), st.text(max_size=4).filter(lambda text: text.isprintable() and text))
+FIELD_TRAPS = [
+    *FIELDS, *(f'"{name}":' for name in FIELDS), *(f'x"{name}' for name in FIELDS), "\\", *(f'"{name}":7,"x' for name in FIELDS),
+    '"ConsumedCapacity":{"CapacityUnits":666.5}', '{"ConsumedCapacity":[{"CapacityUnits":666.5}]}', '"UnprocessedKeys":{}',
+    '"ScannedCount":7', '"Count":7,', ',"ScannedCount":7,"Count":7',
+]  # fmt: skip
+words = st.one_of(
+    st.sampled_from(TRAPS + FIELD_TRAPS), st.text(max_size=4).filter(lambda text: text.isprintable() and text)
+)
 values = st.recursive(
-    st.one_of(words.map(lambda text: {"S": text}), st.just({"N": "1"})),
+    st.one_of(
+        words.map(lambda text: {"S": text}),
+        st.lists(words, min_size=1, max_size=2, unique=True).map(lambda texts: {"SS": texts}),
+        st.sampled_from([{"N": "1"}, {"NS": ["7", "8"]}, {"BOOL": True}, {"NULL": True}]),
+    ),
     lambda children: st.one_of(
         st.lists(children, max_size=2).map(lambda elements: {"L": elements}),
         st.dictionaries(words, children, max_size=2).map(lambda attributes: {"M": attributes}),
@@ -36,7 +50,15 @@ items = st.lists(st.dictionaries(words, values, max_size=3), max_size=3)
 last_keys = st.dictionaries(words, words.map(lambda text: {"S": text}), min_size=1, max_size=2)
 
 
-@pytest.mark.parametrize("module", [spark_dynamo.aws.scan, spark_dynamo.aws.batch_write])
+@pytest.mark.parametrize(
+    "module",
+    [
+        spark_dynamo.aws.batch_write,
+        spark_dynamo.aws.budget,
+        spark_dynamo.aws.pages,
+        spark_dynamo.aws.requests,
+    ],
+)
 def test_the_examples_in_the_docstrings(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -74,6 +96,61 @@ def test_a_page_without_items() -> None:
     }
     assert next_key(b'{"Count":0,"Items":[]}') is None
     assert next_key(b'{"Items":[],"LastEvaluatedKey":null}') is None
+
+
+units = st.sampled_from([0.5, 1.0, 128.5, 1e-7, 40_000.0, 3])
+
+
+def serialized(fields: list[tuple[str, Any]], random: Any, spaced: bool) -> bytes:
+    random.shuffle(fields)
+    return json.dumps(dict(fields)).encode() if spaced else orjson.dumps(dict(fields))
+
+
+@settings(deadline=None, max_examples=150)
+@given(items, st.one_of(st.none(), units), st.integers(0, 2**40), st.randoms(use_true_random=False), st.booleans())
+def test_the_figures_of_a_page_are_what_json_says(
+    content: Any, consumed: Any, scanned: int, random: Any, spaced: bool
+) -> None:
+    fields = [("Items", content), ("Count", len(content)), ("ScannedCount", scanned)]
+    if consumed is not None:
+        fields.append(("ConsumedCapacity", {"TableName": "CapacityUnits", "CapacityUnits": consumed}))
+    body = serialized(fields, random, spaced)
+    assert consumed_units(body) == consumed
+    assert (scanned_items(body), returned_items(body)) == (scanned, len(content))
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    items,
+    st.sampled_from(["t", *FIELDS]),
+    st.lists(last_keys, max_size=3),
+    st.one_of(st.none(), units),
+    st.randoms(use_true_random=False),
+    st.booleans(),
+)
+def test_what_a_batch_leaves_and_costs_is_what_json_says(
+    content: Any, table: str, left: list[Any], consumed: Any, random: Any, spaced: bool
+) -> None:
+    """Tables may bear such names, too."""
+    aliases = {f"#n{index}": name for index, name in enumerate(FIELDS)}
+    keys: dict[str, Any] = {"Keys": left, "ExpressionAttributeNames": aliases, "ConsistentRead": True}
+    fields: list[tuple[str, Any]] = [
+        ("Responses", {table: content}),
+        ("UnprocessedKeys", {table: keys} if left else {}),
+    ]
+    if consumed is not None:
+        fields.append(("ConsumedCapacity", [{"TableName": table, "CapacityUnits": consumed}]))
+    body = serialized(fields, random, spaced)
+    assert unprocessed_keys(body) == left
+    assert consumed_units(body) == consumed
+
+
+def test_an_answer_without_the_fields() -> None:
+    assert unprocessed_keys(b'{"Responses":{"t":[]}}') == []
+    assert unprocessed_keys(b'{"Responses":{"t":[]},"UnprocessedKeys":null}') == []
+    assert consumed_units(b'{"Item":{"ConsumedCapacity":{"N":"3"}}}') is None
+    assert consumed_units(b'{"ConsumedCapacity":null}') is None
+    assert (scanned_items(b"{}"), returned_items(b"{}")) == (0, 0)
 
 
 # ---------------------------------------------------------------------------------------------------- requests

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +16,8 @@ import pytest
 
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.batch_write import BatchWriter
-from spark_dynamo.aws.requests import Requests, Stopped
-from spark_dynamo.aws.scan import scan_pages
+from spark_dynamo.aws.pages import Chain, fetch_pages
+from spark_dynamo.aws.requests import Backoff, Counts, Requests, Stopped
 from spark_dynamo.errors import (
     AccessDeniedError,
     ConnectionError,
@@ -30,11 +32,6 @@ from tests.servers.scripted import Reply, refusal, scripted_server
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests_module, "_FIRST_DELAY", 0.001)
     monkeypatch.setattr(requests_module, "_LONGEST_DELAY", 0.02)
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests_module, "PATIENCE", 0.5)
 
 
 PASSING = [
@@ -60,15 +57,21 @@ def test_a_passing_trouble_is_repeated_until_it_passes(trouble: Reply) -> None:
     assert (requests.counts.requests, requests.counts.retries) == (3, 2)
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("trouble", PASSING, ids=NAMES)
 def test_a_lasting_trouble_ends_in_one_named_error(trouble: Reply) -> None:
     with scripted_server(lambda operation, request: trouble) as server:
-        requests = Requests(server.connection, "t")
+        requests = Requests(server.connection, "t", patience=0.3)
         with pytest.raises((RequestFailedError, ConnectionError)) as caught:
             requests.send("Scan", b'{"TableName":"t"}')
     assert caught.value.context["endpoint"] == server.endpoint
-    assert requests.counts.retries >= 2
+    counts = requests.counts
+    assert counts.requests == counts.retries + 1 >= 3
+    assert counts.throttles + counts.server_errors + counts.connection_errors == counts.requests
+    kinds = rf"\({counts.requests} [a-z ]+\)"
+    sentence = (
+        rf"{counts.requests} requests failed within \d\.\d s {kinds}, and none succeeded; option retryTimeout says"
+    )
+    assert re.search(sentence, str(caught.value))
 
 
 LASTING = [
@@ -104,6 +107,46 @@ def test_a_stopped_task_waits_for_nothing() -> None:
             requests.send("Scan", b"{}")
 
 
+def test_the_counts_name_each_kind_of_failure() -> None:
+    answers = iter([*PASSING, Reply({"Items": [], "Count": 0})])
+    with scripted_server(lambda operation, request: next(answers)) as server:
+        requests = Requests(server.connection, "t")
+        requests.send("Scan", b"{}")
+    counts = requests.counts
+    assert (counts.throttles, counts.server_errors, counts.connection_errors) == (3, 2, 3)
+    assert "8 repeated (3 throttled, 2 server errors, 3 connection errors)" in str(counts)
+
+
+def test_throttling_shows_in_the_log_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    reason = {"reason": "TableReadProvisionedThroughputExceeded", "resource": "arn:aws:dynamodb:::table/t"}
+    body = {"__type": "x#ProvisionedThroughputExceededException", "message": "slow", "ThrottlingReasons": [reason]}
+    answers = iter([Reply(body, 400), refusal("ThrottlingException"), Reply(body, 400), Reply({})])
+    with scripted_server(lambda operation, request: next(answers)) as server:
+        requests = Requests(server.connection, "t")
+        requests.send("Scan", b"{}")
+    (line,) = [record.getMessage() for record in caplog.records if record.name == requests_module.__name__]
+    assert line.startswith("DynamoDB throttles table t: 1 so far (TableReadProvisionedThroughputExceeded: 1), 0.0 s of")
+    caplog.clear()
+    requests._logged_at -= requests_module._LOG_INTERVAL  # type: ignore[operator]  # as if ten seconds had passed
+    requests.throttled("UnprocessedKeys")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "4 so far (TableReadProvisionedThroughputExceeded: 2, ThrottlingException: 1, UnprocessedKeys: 1)" in line
+
+
+def test_requests_that_fail_together_count_once_for_the_next_delay() -> None:
+    backoff = Backoff(threading.Event(), counts=Counts())
+    sent_at = time.monotonic()
+    for _ in range(16):
+        assert backoff.failed(sent_at=sent_at)
+    assert backoff._exponent == 1
+    assert backoff.failed(sent_at=time.monotonic())
+    assert backoff._exponent == 2
+
+
+def segments(total: int) -> list[Chain]:
+    return [Chain("Scan", {"Segment": index, "TotalSegments": total}, f"segment {index}") for index in range(total)]
+
+
 def table_of(pages: dict[int, list[list[int]]]) -> Any:
     """An answering function: for each segment its pages, each a list of numbers; a page may be empty."""
 
@@ -130,7 +173,7 @@ PAGES = {0: [[1, 2], [], [], [3]], 1: [[]], 2: [[], [4]], 3: [[5], [6], [7], []]
 def test_empty_pages_do_not_end_a_segment(concurrency: int) -> None:
     with scripted_server(table_of(PAGES)) as server:
         requests = Requests(server.connection, "t")
-        pages = scan_pages(requests, [0, 1, 2, 3], total_segments=4, parameters={}, concurrency=concurrency)
+        pages = fetch_pages(requests, segments(4), concurrency=concurrency)
         assert numbers(pages) == Counter(range(1, 8))
         assert all(request["TotalSegments"] == 4 for _, request in server.requests)
     assert requests.counts.requests == sum(map(len, PAGES.values()))
@@ -144,7 +187,7 @@ def test_a_throttled_page_goes_on_from_its_own_key() -> None:
 
     with scripted_server(answer) as server:
         requests = Requests(server.connection, "t")
-        found = numbers(scan_pages(requests, [0, 1, 2, 3], total_segments=4, parameters={}, concurrency=1))
+        found = numbers(fetch_pages(requests, segments(4), concurrency=1))
         assert found == Counter(range(1, 8))
     assert requests.counts.retries > 3
 
@@ -152,11 +195,11 @@ def test_a_throttled_page_goes_on_from_its_own_key() -> None:
 def test_closing_a_scan_early_ends_its_threads() -> None:
     endless = {segment: [[number] for number in range(1_000)] for segment in range(4)}
     with scripted_server(table_of(endless)) as server:
-        pages = scan_pages(Requests(server.connection, "t"), range(4), total_segments=4, parameters={}, concurrency=4)
+        pages = fetch_pages(Requests(server.connection, "t"), segments(4), concurrency=4)
         next(pages)
         pages.close()  # type: ignore[attr-defined]
         for thread in threading.enumerate():
-            if thread.name.startswith("dynamodb-scan"):
+            if thread.name.startswith("dynamodb-read"):
                 thread.join(timeout=10)
                 assert not thread.is_alive()
         assert len(server.requests) < 50
@@ -169,7 +212,7 @@ def test_an_error_in_one_segment_reaches_the_caller() -> None:
         )
 
     with scripted_server(answer) as server, pytest.raises(RequestFailedError, match="boom"):
-        list(scan_pages(Requests(server.connection, "t"), range(4), total_segments=4, parameters={}, concurrency=2))
+        list(fetch_pages(Requests(server.connection, "t"), segments(4), concurrency=2))
 
 
 def items(count: int) -> pa.StringArray:
@@ -205,15 +248,17 @@ def test_unprocessed_items_are_sent_again_until_all_are_written(taken: int) -> N
     assert requests.counts.retries > 0
 
 
-@pytest.mark.usefixtures("impatient")
 def test_items_that_are_never_processed_are_named() -> None:
     def answer(operation: str, request: dict[str, Any]) -> Reply:
         return Reply({"UnprocessedItems": {"t": entries(request)}})
 
     with scripted_server(answer) as server:
-        requests = Requests(server.connection, "t")
+        requests = Requests(server.connection, "t", patience=0.3)
         with (
-            pytest.raises(UnwrittenItemsError, match=r"60 items were not written to table 't', .* keys \{id='\d+'\}"),
+            pytest.raises(
+                UnwrittenItemsError,
+                match=r"60 items were not written to table 't', .* keys \{id='\d+'\}.* requests failed within",
+            ),
             BatchWriter(requests, ["id"], concurrency=2) as writer,
         ):
             writer.put(items(60))

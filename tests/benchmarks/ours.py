@@ -10,11 +10,14 @@ import pyarrow as pa
 
 from spark_dynamo.aws.batch_write import request_bodies
 from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.pages import Chain, fetch_pages, next_key
 from spark_dynamo.aws.requests import Requests
-from spark_dynamo.aws.scan import next_key, scan_pages
 from spark_dynamo.aws.tables import describe_table
 from spark_dynamo.source.duplicates import SeenKeys
-from spark_dynamo.source.reader import ScanReader, Segments, assemble
+from spark_dynamo.source.location import find
+from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.plan import plan_read
+from spark_dynamo.source.reader import assemble
 from spark_dynamo.source.writer import CONCURRENT_REQUESTS, PutWriter, slices
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
@@ -33,13 +36,7 @@ def fetch(endpoint: str, items_per_page: int, concurrency: int) -> Iterator[Work
     connection = Connection(endpoint_url=endpoint)
 
     def work() -> int:
-        pages = scan_pages(
-            Requests(connection, TABLE),
-            range(concurrency),
-            total_segments=concurrency,
-            parameters={},
-            concurrency=concurrency,
-        )
+        pages = fetch_pages(Requests(connection, TABLE), _segments(concurrency), concurrency=concurrency)
         return sum(len(body) > 1_000 for body in pages) * items_per_page
 
     yield work
@@ -48,12 +45,10 @@ def fetch(endpoint: str, items_per_page: int, concurrency: int) -> Iterator[Work
 @contextmanager
 def read(endpoint: str, one_segment: bool = False) -> Iterator[Work]:
     """Read the table to Arrow in one task, with the segments that the reader chooses, or with one."""
-    connection = Connection(endpoint_url=endpoint)
-    size = describe_table(dynamodb_client(connection), TABLE).size_bytes
-    reader = ScanReader(connection, TABLE, KEYS, SCHEMA, size, num_partitions=1)
+    segments = {"segments": "1"} if one_segment else {}
+    options = SourceOptions({"table": TABLE, "endpointUrl": endpoint, "numPartitions": "1", **segments})
+    reader = plan_read(options, find(options), SCHEMA)
     (partition,) = reader.partitions()
-    if one_segment:
-        partition = Segments((0,), 1)
     yield lambda: sum(batch.num_rows for batch in reader.read(partition))
 
 
@@ -155,10 +150,14 @@ def stage_keys(items: int = 10 * _STAGE_ITEMS) -> Iterator[Work]:
     yield work
 
 
+def _segments(total: int) -> list[Chain]:
+    return [Chain("Scan", {"Segment": index, "TotalSegments": total}, f"segment {index}") for index in range(total)]
+
+
 def _bodies(endpoint: str) -> list[bytes]:
     """The server's first pages."""
     requests = Requests(Connection(endpoint_url=endpoint), TABLE)
-    pages = scan_pages(requests, [0], total_segments=1, parameters={}, concurrency=1)
+    pages = fetch_pages(requests, _segments(1), concurrency=1)
     return [body for body, _ in zip(pages, range(_STAGE_PAGES), strict=False)]
 
 

@@ -1,10 +1,12 @@
 """A server that replays ready-made pages of a DynamoDB table, faster than any client takes them.
 
-It speaks as much of DynamoDB's protocol as a scan, a bulk write and a `DescribeTable` need, with a thread for each
-connection, in a process of its own: `python tests/servers/replay.py`. It checks no signature and stores nothing.
+It speaks as much of DynamoDB's protocol as scans, queries, reads by key, bulk writes and a `DescribeTable` need, with a
+thread for each connection, in a process of its own: `python tests/servers/replay.py`. It checks no signature, stores
+nothing, and knows no filters and projections.
 
 The table `replay` has any number of pages, but only up to `DISTINCT_PAGES` different ones are held in memory and taken
-in turn. So an `id` is unique within its page, and within the table up to that many pages.
+in turn. So an `id` is unique within its page, and within the table up to that many pages. A query for any partition key
+has all pages. By key there are the items `item-000000000000` and so on, as many as the table has.
 """
 
 import argparse
@@ -22,8 +24,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 TABLE = "replay"
 DISTINCT_PAGES = 8
@@ -51,6 +54,9 @@ SCHEMA_DDL = ", ".join(
     )
 )
 
+_MOST_KEYS = 100
+_ITEM_START = b'{"id":{"S":"item-'
+_ID_DIGITS = 12
 _STOP_SECONDS = 10
 _STATUSES = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED")
 _COUNTRIES = ("DE", "FR", "GB", "NL", "US")
@@ -58,6 +64,16 @@ _CITIES = ("Berlin", "Lyon", "Leeds", "Utrecht", "Portland")
 _NOTE = "The quick brown fox jumps over the lazy dog, and “ünïcode” comes along. "
 
 Item = dict[str, dict[str, Any]]
+
+
+class Served(NamedTuple):
+    """One answered request: when it came and was answered (`time.monotonic()`), and the units that it consumed."""
+
+    received: float
+    answered: float
+    operation: str
+    segment: int | None
+    units: float
 
 
 @dataclass(frozen=True)
@@ -80,21 +96,33 @@ class ReplayServer:
 
     def stats(self) -> dict[str, Any]:
         """What was asked so far: `{"requests": {<operation>: <number>}, "items_written": <number>}`."""
+        return cast("dict[str, Any]", self._get("/stats"))
+
+    def log(self) -> list[Served]:
+        """All requests for items that were answered so far, in the order of their answers."""
+        return [Served(*entry) for entry in self._get("/log")]
+
+    def _get(self, path: str) -> Any:
         connection = http.client.HTTPConnection(self.endpoint.removeprefix("http://"))
         try:
-            connection.request("GET", "/stats")
-            return cast("dict[str, Any]", json.load(connection.getresponse()))
+            connection.request("GET", path)
+            return json.load(connection.getresponse())
         finally:
             connection.close()
 
 
 @contextmanager
-def replay_server(pages: int, items_per_page: int = 2500, latency: float = 0.0) -> Iterator[ReplayServer]:
+def replay_server(
+    pages: int, items_per_page: int = 2500, latency: float = 0.0, *, skew: float = 0.0, capacity: bool = True
+) -> Iterator[ReplayServer]:
     """Run a replay server whose table has `pages` pages; it answers each request after `latency` seconds.
 
-    A page of 2,500 items is 1,145,000 bytes as DynamoDB counts them, 9 % above the real limit of 1 MB.
+    A page of 2,500 items is 1,145,000 bytes as DynamoDB counts them, 9 % above the real limit of 1 MB. One of the segments
+    that are asked for, `skewed_segment`, has the share `skew` of all pages. Without `capacity` no answer tells what it
+    consumed.
     """
-    settings = [f"--pages={pages}", f"--items-per-page={items_per_page}", f"--latency={latency}"]
+    settings = [f"--pages={pages}", f"--items-per-page={items_per_page}", f"--latency={latency}", f"--skew={skew}"]
+    settings += [] if capacity else ["--no-capacity"]
     # by path, so that neither the current folder nor PYTHONPATH matters; it needs the standard library only
     command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), *settings]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -106,6 +134,21 @@ def replay_server(pages: int, items_per_page: int = 2500, latency: float = 0.0) 
             yield ReplayServer(f"http://127.0.0.1:{port}", pages, items_per_page)
         finally:
             process.kill()  # it has nothing to tidy up; leaving the block waits for it and closes its pipes
+
+
+def skewed_segment(total: int) -> int:
+    """Which of so many segments has the share `skew` of all pages."""
+    return total * 5 // 8
+
+
+def segment_pages(segment: int, total: int, pages: int, skew: float = 0.0) -> range:
+    """The pages of a segment, in order."""
+    if not skew or total == 1:
+        return range(segment, pages, total)
+    heavy, its_pages = skewed_segment(total), round(pages * skew)
+    if segment == heavy:
+        return range(its_pages)
+    return range(its_pages + segment - (segment > heavy), pages, total - 1)
 
 
 def example_item(number: int) -> Item:
@@ -174,55 +217,156 @@ class _RefusedError(Exception):
         self.body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{name}", "message": message}).encode()
 
 
-class _Table:
-    """The answers to each operation: a list of byte strings that make up the body, and their common CRC-32."""
+@dataclass(frozen=True)
+class _Answer:
+    """The byte strings that make up a body, their common CRC-32, and what is logged."""
 
-    def __init__(self, pages: int, items_per_page: int) -> None:
+    chunks: list[bytes]
+    crc32: int
+    units: float = 0.0
+    segment: int | None = None
+
+
+class _Page:
+    """The text of a page's items, and where each of them begins."""
+
+    def __init__(self, first: int, count: int) -> None:
+        items = [
+            json.dumps(example_item(number), separators=(",", ":"), ensure_ascii=False).encode()
+            for number in range(first, first + count)
+        ]
+        self.starts = list(accumulate((len(item) + 1 for item in items), initial=0))
+        self.text = b",".join(items) + b","
+        # left open: what is different from answer to answer comes after the items
+        self.head = b'{"Count":%d,"ScannedCount":%d,"Items":[%b]' % (count, count, self.text[:-1])
+        self.crc32 = zlib.crc32(self.head)
+
+    def part(self, start: int, stop: int) -> bytes:
+        """The text of some items, with a comma after each."""
+        return self.text[self.starts[start] : self.starts[stop]]
+
+
+class _Table:
+    """The answers to each operation."""
+
+    def __init__(self, pages: int, items_per_page: int, skew: float, tells_capacity: bool) -> None:
         self.pages = pages
         self.items_per_page = items_per_page
-        self.heads: list[tuple[bytes, int]] = []
-        for page in range(min(pages, DISTINCT_PAGES)):
-            first = page * items_per_page
-            items = [example_item(number) for number in range(first, first + items_per_page)]
-            text = json.dumps(items, separators=(",", ":"), ensure_ascii=False)
-            # left open: what is different from answer to answer comes after the items
-            head = f'{{"Count":{items_per_page},"ScannedCount":{items_per_page},"Items":{text}'.encode()
-            self.heads.append((head, zlib.crc32(head)))
+        self.skew = skew
+        self.tells_capacity = tells_capacity
+        self.ready = [_Page(page * items_per_page, items_per_page) for page in range(min(pages, DISTINCT_PAGES))]
 
-    def scan(self, request: dict[str, Any]) -> tuple[list[bytes], int]:
+    def query(self, request: dict[str, Any]) -> _Answer:
+        if not request.get("KeyConditionExpression") and not request.get("KeyConditions"):
+            raise _RefusedError("ValidationException", "Either the KeyConditions or KeyConditionExpression is missing.")
+        return self.scan({**request, "Segment": 0, "TotalSegments": 1})
+
+    def scan(self, request: dict[str, Any]) -> _Answer:
         _check_table(request)
         segment, total = request.get("Segment", 0), request.get("TotalSegments", 1)
         if not 0 <= segment < total <= 1_000_000:
             raise _RefusedError("ValidationException", f"Segment {segment} is not one of {total} segments.")
-        page = segment
+        limit = request.get("Limit")
+        if limit is not None and limit < 1:
+            raise _RefusedError("ValidationException", f"Limit {limit} is less than 1.")
+        pages = segment_pages(segment, total, self.pages, self.skew)
+        place, offset = 0, 0
         if "ExclusiveStartKey" in request:
-            last_page = self._page_of(request["ExclusiveStartKey"])
-            if last_page % total != segment:
-                raise _RefusedError(
-                    "ValidationException", f"Page {last_page} is not one of segment {segment} of {total}."
-                )
-            page = last_page + total
+            page, offset = self._position(request["ExclusiveStartKey"])
+            if page not in pages:
+                raise _RefusedError("ValidationException", f"Page {page} is not one of segment {segment} of {total}.")
+            place = pages.index(page) + (not offset)
+        return self._scan(request, pages[place:], offset, segment)
+
+    def _scan(self, request: dict[str, Any], pages: range, offset: int, segment: int) -> _Answer:
+        """The items of those pages from the offset on: up to a whole page, or what Limit says."""
+        limit = request.get("Limit")
+        if limit is None and not offset and pages:
+            count, next_key = self.items_per_page, f"page-{pages[0]}" if pages[1:] else None
+            whole = self.ready[pages[0] % len(self.ready)]
+            head, crc32 = whole.head, whole.crc32
+            units = PAGE_READ_UNITS
+        else:
+            wanted = min(limit or self.items_per_page, self.items_per_page)
+            parts, count, next_key = [], 0, None
+            while pages and count < wanted:
+                stop = min(self.items_per_page, offset + wanted - count)
+                parts.append(self.ready[pages[0] % len(self.ready)].part(offset, stop))
+                count += stop - offset
+                next_key = f"page-{pages[0]}" if stop == self.items_per_page else f"page-{pages[0]}+{stop}"
+                offset = stop % self.items_per_page
+                if not offset:
+                    pages = pages[1:]
+            next_key = next_key if pages else None
+            head = b'{"Count":%d,"ScannedCount":%d,"Items":[%b]' % (count, count, b"".join(parts)[:-1])
+            crc32 = zlib.crc32(head)
+            units = min(max(1, -(-count * ITEM_SIZE // 4096)) / 2, PAGE_READ_UNITS)
+        units *= 1 + bool(request.get("ConsistentRead"))
         answer: dict[str, Any] = {}
-        if "ReturnConsumedCapacity" in request and request["ReturnConsumedCapacity"] != "NONE":
-            answer["ConsumedCapacity"] = {"CapacityUnits": PAGE_READ_UNITS, "TableName": TABLE}
-        if page + total < self.pages:
-            answer["LastEvaluatedKey"] = {"id": {"S": f"page-{page}"}}
-        if page >= self.pages:
-            return _whole({"Count": 0, "Items": [], "ScannedCount": 0, **answer})
-        head, crc32 = self.heads[page % len(self.heads)]
+        if self._is_asked(request):
+            answer["ConsumedCapacity"] = {"CapacityUnits": units, "TableName": TABLE}
+        if next_key:
+            answer["LastEvaluatedKey"] = {"id": {"S": next_key}}
         tail = b"," + _json(answer)[1:] if answer else b"}"
-        return [head, tail], zlib.crc32(tail, crc32)
+        return _Answer([head, tail], zlib.crc32(tail, crc32), units, segment)
 
-    def _page_of(self, key: dict[str, Any]) -> int:
+    def _position(self, key: dict[str, Any]) -> tuple[int, int]:
+        """The page where a key stands, and the item there after it; 0 where it is the page's last."""
         try:
-            page = int(key["id"]["S"].removeprefix("page-"))
+            page, _, offset = key["id"]["S"].removeprefix("page-").partition("+")
+            position = int(page), int(offset or 0)
         except (KeyError, TypeError, ValueError):
-            page = -1
-        if not 0 <= page < self.pages:
+            position = -1, 0
+        if not 0 <= position[0] < self.pages or not 0 <= position[1] < self.items_per_page:
             raise _RefusedError("ValidationException", f"The provided starting key is invalid: {key}")
-        return page
+        return position
 
-    def describe(self, request: dict[str, Any]) -> tuple[list[bytes], int]:
+    def get(self, request: dict[str, Any]) -> _Answer:
+        _check_table(request)
+        item = self._item(request.get("Key"))
+        units = 1.0 if request.get("ConsistentRead") else 0.5
+        fields = [b'"Item":' + item] if item else []
+        if self._is_asked(request):
+            fields.append(b'"ConsumedCapacity":' + _json({"CapacityUnits": units, "TableName": TABLE}))
+        body = b"{" + b",".join(fields) + b"}"
+        return _Answer([body], zlib.crc32(body), units)
+
+    def get_batch(self, request: dict[str, Any]) -> _Answer:
+        ((table, asked),) = request["RequestItems"].items()
+        _check_table({"TableName": table})
+        keys = asked["Keys"]
+        if not 0 < len(keys) <= _MOST_KEYS:
+            raise _RefusedError("ValidationException", "Too many items requested for the BatchGetItem call")
+        if len({json.dumps(key) for key in keys}) < len(keys):
+            raise _RefusedError("ValidationException", "Provided list of item keys contains duplicates")
+        items = b",".join(item for key in keys if (item := self._item(key)))
+        units = len(keys) * (1.0 if asked.get("ConsistentRead") else 0.5)
+        tail: dict[str, Any] = {"UnprocessedKeys": {}}
+        if self._is_asked(request):
+            tail["ConsumedCapacity"] = [{"CapacityUnits": units, "TableName": TABLE}]
+        body = b'{"Responses":{%b:[%b]},%b' % (json.dumps(table).encode(), items, _json(tail)[1:])
+        return _Answer([body], zlib.crc32(body), units)
+
+    def _item(self, key: Any) -> bytes | None:
+        """The text of the item with that key; beyond the distinct pages it is another's, under its own id."""
+        try:
+            ((name, value),) = key.items()
+            digits = value["S"].removeprefix("item-")
+            number = int(digits)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            name, digits, number = "", "", -1
+        if name != "id":
+            raise _RefusedError("ValidationException", "The provided key element does not match the schema")
+        if len(digits) != _ID_DIGITS or not 0 <= number < self.pages * self.items_per_page:
+            return None
+        page, place = divmod(number, self.items_per_page)
+        text = self.ready[page % len(self.ready)].part(place, place + 1)
+        return _ITEM_START + digits.encode() + text[len(_ITEM_START) + _ID_DIGITS : -1]
+
+    def _is_asked(self, request: dict[str, Any]) -> bool:
+        return self.tells_capacity and request.get("ReturnConsumedCapacity", "NONE") != "NONE"
+
+    def describe(self, request: dict[str, Any]) -> _Answer:
         _check_table(request)
         items = self.pages * self.items_per_page
         return _whole(
@@ -251,13 +395,14 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, pages: int, items_per_page: int, latency: float) -> None:
+    def __init__(self, table: _Table, latency: float) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
-        self.table = _Table(pages, items_per_page)
+        self.table = table
         self.latency = latency
         self.lock = threading.Lock()
         self.requests: Counter[str] = Counter()
         self.items_written = 0
+        self.log: list[Served] = []  # appending needs no lock
 
     def count(self, operation: str, items_written: int = 0) -> int:
         with self.lock:
@@ -305,41 +450,53 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def _answer(self, first: bytes, headers: dict[bytes, bytes], body: bytes) -> None:
         if first.startswith(b"GET /health "):
-            return self._send(200, *_whole({"status": "ok"}), request_id=0)
+            return self._send(200, _whole({"status": "ok"}), request_id=0)
         if first.startswith(b"GET /stats "):
-            return self._send(200, *_whole(self.server.stats()), request_id=0)
+            return self._send(200, _whole(self.server.stats()), request_id=0)
+        if first.startswith(b"GET /log "):
+            return self._send(200, _whole(self.server.log.copy()), request_id=0)
+        received = time.monotonic()
         operation = headers.get(b"x-amz-target", b"").decode().partition(".")[2]
         # Not parsed. Inside a string the name's quotes are escaped, so only an attribute of that name would count too.
         request_id = self.server.count(operation, body.count(b'"PutRequest"') if operation == "BatchWriteItem" else 0)
         if self.server.latency:
             time.sleep(self.server.latency)
         try:
-            chunks, crc32 = self._body(operation, body)
+            answer = self._body(operation, body)
         except _RefusedError as refusal:
-            return self._send(400, [refusal.body], zlib.crc32(refusal.body), request_id)
-        return self._send(200, chunks, crc32, request_id)
+            return self._send(400, _Answer([refusal.body], zlib.crc32(refusal.body)), request_id)
+        if answer.units:
+            self.server.log.append(Served(received, time.monotonic(), operation, answer.segment, answer.units))
+        return self._send(200, answer, request_id)
 
-    def _body(self, operation: str, body: bytes) -> tuple[list[bytes], int]:
+    def _body(self, operation: str, body: bytes) -> _Answer:
         match operation:
             case "Scan":
                 return self.server.table.scan(json.loads(body))
+            case "Query":
+                return self.server.table.query(json.loads(body))
+            case "GetItem":
+                return self.server.table.get(json.loads(body))
+            case "BatchGetItem":
+                return self.server.table.get_batch(json.loads(body))
             case "DescribeTable":
                 return self.server.table.describe(json.loads(body))
             case "BatchWriteItem":
                 answer: dict[str, Any] = {"UnprocessedItems": {}}
-                if b'"ReturnConsumedCapacity"' in body:
+                if b'"ReturnConsumedCapacity"' in body and self.server.table.tells_capacity:
                     units = float(body.count(b'"PutRequest"'))
                     answer["ConsumedCapacity"] = [{"CapacityUnits": units, "TableName": TABLE}]
                 return _whole(answer)
             case _:
                 raise _RefusedError("UnknownOperationException", f"The replay server does not know {operation!r}.")
 
-    def _send(self, status: int, chunks: list[bytes], crc32: int, request_id: int) -> None:
+    def _send(self, status: int, answer: _Answer, request_id: int) -> None:
+        chunks = answer.chunks
         head = (
             f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\n"
             "Content-Type: application/x-amz-json-1.0\r\n"
             f"Content-Length: {sum(map(len, chunks))}\r\n"
-            f"x-amz-crc32: {crc32}\r\n"
+            f"x-amz-crc32: {answer.crc32}\r\n"
             f"x-amzn-RequestId: REPLAY{request_id:046d}\r\n\r\n"
         )
         # the head goes with the first chunk only where that is cheap to copy
@@ -357,12 +514,12 @@ def _check_table(request: dict[str, Any]) -> None:
         raise _RefusedError("ResourceNotFoundException", f"Requested resource not found: Table: {name} not found")
 
 
-def _whole(answer: dict[str, Any]) -> tuple[list[bytes], int]:
+def _whole(answer: Any) -> _Answer:
     body = _json(answer)
-    return [body], zlib.crc32(body)
+    return _Answer([body], zlib.crc32(body))
 
 
-def _json(answer: dict[str, Any]) -> bytes:
+def _json(answer: Any) -> bytes:
     return json.dumps(answer, separators=(",", ":")).encode()
 
 
@@ -377,8 +534,11 @@ def main() -> None:
     parser.add_argument("--pages", type=int, required=True)
     parser.add_argument("--items-per-page", type=int, default=2500)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--skew", type=float, default=0.0, help="share of all pages that one segment has")
+    parser.add_argument("--no-capacity", action="store_true", help="never tell what a request consumed")
     arguments = parser.parse_args()
-    with _Server(arguments.pages, arguments.items_per_page, arguments.latency) as server:
+    table = _Table(arguments.pages, arguments.items_per_page, arguments.skew, not arguments.no_capacity)
+    with _Server(table, arguments.latency) as server:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         print(server.server_address[1], flush=True)
         server.serve_forever()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,8 +25,10 @@ class Reply:
 
     body: dict[str, Any] | bytes = field(default_factory=dict)
     status: int = 200
+    delay: float = 0.0  # seconds before the first byte
     reset: bool = False  # the connection ends without an answer
     cut: bool = False  # half of the body is missing
+    cut_length: bool = False  # Content-Length says that this half is all
     wrong_crc: bool = False
 
 
@@ -50,6 +55,7 @@ def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer takes 40 ms
 
         def do_POST(self) -> None:
             operation = self.headers["X-Amz-Target"].partition(".")[2]
@@ -57,25 +63,36 @@ def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
             with lock:
                 script.requests.append((operation, request))
             reply = answer(operation, request)
-            if reply.reset:
-                self.close_connection = True
+            if reply.delay:
+                closing.wait(reply.delay)
+            if reply.reset and not reply.cut:
+                self._reset()
                 return
             body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self.send_response(reply.status)
             self.send_header("Content-Type", "application/x-amz-json-1.0")
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) // 2 if reply.cut_length else len(body)))
             self.send_header("x-amz-crc32", str(zlib.crc32(body) ^ reply.wrong_crc))
-            self.end_headers()
-            if reply.cut:
-                self.wfile.write(body[: len(body) // 2])
+            try:
+                self.end_headers()
+                self.wfile.write(body[: len(body) // 2] if reply.cut or reply.cut_length else body)
+            except OSError:  # a client that waited too long has gone
                 self.close_connection = True
-            else:
-                self.wfile.write(body)
+            if reply.reset:
+                self._reset()
+            elif reply.cut:
+                self.close_connection = True
+
+        def _reset(self) -> None:
+            """End the connection with RST in place of FIN."""
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())  # at once: the server would say FIN first
+            self.close_connection = True
 
         def log_message(self, *_: Any) -> None:
             pass
 
-    lock = threading.Lock()
+    lock, closing = threading.Lock(), threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     script = ScriptedServer(f"http://127.0.0.1:{server.server_port}")
@@ -84,6 +101,7 @@ def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
     try:
         yield script
     finally:
+        closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

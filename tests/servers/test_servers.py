@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from . import dynamodb_local as local
 from .dynamodb_local import ChecksumError, Unavailable, dynamodb_local, require
-from .replay import DISTINCT_PAGES, ITEM_SIZE, example_item, item_size, replay_server
+from .replay import DISTINCT_PAGES, ITEM_SIZE, example_item, item_size, replay_server, segment_pages, skewed_segment
 
 KEY = [{"AttributeName": "id", "KeyType": "HASH"}]
 KEY_TYPE = [{"AttributeName": "id", "AttributeType": "S"}]
@@ -207,6 +208,90 @@ def test_replay_refuses_what_dynamodb_would() -> None:
             dynamodb.scan(TableName="replay", Segment=1, TotalSegments=2, ExclusiveStartKey={"id": {"S": "page-0"}})
         with pytest.raises(ClientError, match="does not know 'ListTables'"):
             dynamodb.list_tables()
+
+
+@pytest.mark.parametrize("limit", [1, 7, 10, 25])
+@pytest.mark.parametrize("skew", [0.0, 0.5])
+def test_replay_cuts_pages_at_a_limit(limit: int, skew: float) -> None:
+    with replay_server(DISTINCT_PAGES, items_per_page=10, skew=skew) as server, client(server.endpoint) as dynamodb:
+        paginator = dynamodb.get_paginator("scan")
+        ids = []
+        for segment in range(3):
+            wanted = {"TableName": "replay", "Segment": segment, "TotalSegments": 3, "Limit": limit}
+            pages = list(paginator.paginate(**wanted, ReturnConsumedCapacity="TOTAL"))
+            assert all(page["Count"] == page["ScannedCount"] == len(page["Items"]) for page in pages)
+            assert all(page["Count"] == min(limit, 10) for page in pages[:-1])
+            for page in pages:
+                blocks = max(1, math.ceil(page["Count"] * ITEM_SIZE / 4096))
+                assert page["ConsumedCapacity"]["CapacityUnits"] == blocks / 2
+            ids += [item["id"]["S"] for page in pages for item in page["Items"]]
+        assert len(ids) == len(set(ids)) == server.items
+        page = dynamodb.scan(TableName="replay", Limit=10, ConsistentRead=True, ReturnConsumedCapacity="TOTAL")
+        assert page["ConsumedCapacity"]["CapacityUnits"] == 2.0
+
+
+@pytest.mark.parametrize("total", [1, 2, 5, 64])
+def test_one_replayed_segment_is_heavy(total: int) -> None:
+    pages = [segment_pages(segment, total, 100, 0.9) for segment in range(total)]
+    assert sorted(page for segment in pages for page in segment) == list(range(100))
+    assert len(pages[skewed_segment(total)]) == (90 if total > 1 else 100)
+
+
+def test_replay_answers_queries_with_all_pages() -> None:
+    with replay_server(3, items_per_page=10) as server, client(server.endpoint) as dynamodb:
+        condition = {
+            "KeyConditionExpression": "id = :id",
+            "ExpressionAttributeValues": {":id": {"S": "x"}},
+        }
+        pages = list(dynamodb.get_paginator("query").paginate(TableName="replay", **condition))
+        assert [item for page in pages for item in page["Items"]] == [example_item(number) for number in range(30)]
+        with pytest.raises(ClientError, match="KeyConditionExpression is missing"):
+            dynamodb.query(TableName="replay")
+
+
+def test_replay_gets_items_by_key() -> None:
+    def key(number: int) -> dict[str, Any]:
+        return {"id": {"S": f"item-{number:012d}"}}
+
+    pages = 2 * DISTINCT_PAGES
+    with replay_server(pages, items_per_page=10) as server, client(server.endpoint) as dynamodb:
+        answer = dynamodb.get_item(TableName="replay", Key=key(42), ReturnConsumedCapacity="TOTAL")
+        assert answer["Item"] == example_item(42)
+        assert answer["ConsumedCapacity"]["CapacityUnits"] == 0.5
+        assert "Item" not in dynamodb.get_item(TableName="replay", Key=key(10 * pages))
+
+        numbers = [0, 9, 10, 79, 80, 159, 160, 7]  # from 80 on an item is another's, and from 160 on there is none
+        asked = {"replay": {"Keys": [key(number) for number in numbers], "ConsistentRead": True}}
+        answer = dynamodb.batch_get_item(RequestItems=asked, ReturnConsumedCapacity="TOTAL")
+        there = [number for number in numbers if number < 160]
+        expected = [{**example_item(number % 80), **key(number)} for number in there]
+        assert answer["Responses"]["replay"] == expected
+        assert answer["UnprocessedKeys"] == {}
+        assert answer["ConsumedCapacity"] == [{"CapacityUnits": 8.0, "TableName": "replay"}]
+
+        with pytest.raises(ClientError, match="duplicates"):
+            dynamodb.batch_get_item(RequestItems={"replay": {"Keys": [key(1), key(1)]}})
+        with pytest.raises(ClientError, match="Too many items"):
+            dynamodb.batch_get_item(RequestItems={"replay": {"Keys": [key(number) for number in range(101)]}})
+        with pytest.raises(ClientError, match="does not match the schema"):
+            dynamodb.get_item(TableName="replay", Key={"other": {"S": "item-000000000001"}})
+
+
+def test_replay_logs_what_it_served_and_may_be_silent_about_it() -> None:
+    with (
+        replay_server(2, items_per_page=10, capacity=False, latency=0.01) as server,
+        client(server.endpoint) as dynamodb,
+    ):
+        before = time.monotonic()
+        page = dynamodb.scan(TableName="replay", Segment=1, TotalSegments=2, ReturnConsumedCapacity="TOTAL")
+        answer = dynamodb.get_item(TableName="replay", Key={"id": {"S": "item-1"}}, ReturnConsumedCapacity="TOTAL")
+        assert "ConsumedCapacity" not in page
+        assert "ConsumedCapacity" not in answer
+        first, second = server.log()
+        assert (first.operation, first.segment, first.units) == ("Scan", 1, 128.5)
+        assert (second.operation, second.segment, second.units) == ("GetItem", None, 0.5)
+        assert before < first.received <= first.answered - 0.01
+        assert first.answered < second.received < second.answered < time.monotonic()
 
 
 def test_latencies_of_connections_do_not_add_up() -> None:

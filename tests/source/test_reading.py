@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -231,9 +232,56 @@ def test_a_type_without_a_dynamodb_form(spark: SparkSession, server: Server) -> 
         read(spark, server, server.create(), "id STRING, d INTERVAL DAY TO SECOND").collect()
 
 
-def test_a_table_without_a_schema_says_how_to_give_one(spark: SparkSession, server: Server) -> None:
-    with pytest.raises(AnalysisException, match="needs a schema: give one by"):
-        spark.read.format("dynamo-meta").options(**server.options).load(server.create())
+def test_a_table_without_a_schema_is_inferred(spark: SparkSession, server: Server) -> None:
+    table = server.create("id:S", "day:N")
+    server.put(table, {"id": {"S": "a"}, "day": {"N": "1"}, "price": {"N": "1.50"}, "tags": {"SS": ["x"]}})
+    server.put(table, {"id": {"S": "b"}, "day": {"N": "2"}, "price": {"S": "free"}})
+    frame = spark.read.format("dynamo-meta").options(**server.options).load(table)
+    assert frame.schema.simpleString() == "struct<id:string,day:bigint,price:variant,tags:array<string>>"
+    assert [field.nullable for field in frame.schema] == [False, False, True, True]
+    assert frame.schema["tags"].metadata == {"dynamodb": "SS"}
+    rows = frame.selectExpr("id", "day", "variant_get(price, '$', 'string') AS price", "tags").orderBy("id").collect()
+    assert [tuple(row) for row in rows] == [("a", 1, "1.5", ["x"]), ("b", 2, "free", None)]
+    narrow = spark.read.format("dynamo-meta").options(**server.options, columns="day, id").load(table)
+    assert narrow.columns == ["day", "id"]
+    assert sorted(map(tuple, narrow.collect())) == [(1, "a"), (2, "b")]
+
+
+def test_modes(spark: SparkSession, moto_server: Server) -> None:
+    table = moto_server.create()
+    moto_server.put(
+        table, {"id": {"S": "good"}, "n": {"N": "1"}}, {"id": {"S": "bad"}, "n": {"S": "x"}, "m": {"N": "1.0"}}
+    )
+    reader = spark.read.format("dynamo-meta").options(**moto_server.options)
+    schema = "id STRING NOT NULL, n BIGINT, _corrupt_record STRING"
+    permissive = reader.option("mode", "PERMISSIVE").schema(schema).load(table).orderBy("id").collect()
+    assert [tuple(row)[:2] for row in permissive] == [("bad", None), ("good", 1)]
+    assert json.loads(permissive[0]["_corrupt_record"]) == {"id": {"S": "bad"}, "n": {"S": "x"}, "m": {"N": "1.0"}}
+    assert permissive[1]["_corrupt_record"] is None
+    dropped = reader.option("mode", "DROPMALFORMED").schema("id STRING, n BIGINT").load(table).collect()
+    assert [tuple(row) for row in dropped] == [("good", 1)]
+    # a predicate that a null fulfils finds the item whose value became one
+    nulls = reader.options(mode="PERMISSIVE", filter="n IS NULL").schema("id STRING, n BIGINT").load(table).collect()
+    assert [tuple(row) for row in nulls] == [("bad", None)]
+
+
+def test_a_corrupt_record_column_must_be_nullable_text(spark: SparkSession, moto_server: Server) -> None:
+    reader = spark.read.format("dynamo-meta").options(**moto_server.options, mode="PERMISSIVE")
+    with pytest.raises(AnalysisException, match="the column for corrupt records must be STRING and nullable"):
+        reader.schema("id STRING, _corrupt_record BIGINT").load(moto_server.create()).collect()
+
+
+def test_columns_that_are_not_there_are_named(spark: SparkSession, moto_server: Server) -> None:
+    reader = spark.read.format("dynamo-meta").options(**moto_server.options)
+    table = moto_server.create()
+    with pytest.raises(
+        AnalysisException, match=r"Option 'columns' names 'idd', and there is no such column; did you mean"
+    ):
+        reader.option("columns", "idd").load(table)
+    with pytest.raises(
+        AnalysisException, match=r"Option 'columns' names other columns than the schema, id, n; leave out"
+    ):
+        reader.option("columns", "id").schema("id STRING, n BIGINT").load(table).collect()
 
 
 def test_nobody_at_the_endpoint_is_one_sentence(spark: SparkSession) -> None:

@@ -1,0 +1,203 @@
+"""DynamoDB's conditions as pieces, and their text with placeholders for every name and value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import Any, TypeAlias
+
+from spark_dynamo.predicates.ranges import EXISTS, Domain, Interval, Wire, prefixed
+from spark_dynamo.predicates.tree import Path
+
+_MOST_OPERANDS = 100  # of one IN
+
+
+@dataclass
+class Placeholders:
+    """What stands for names and values in DynamoDB's expressions of one request; equal ones share a placeholder.
+
+    `names` and `values` are what a request wants as ExpressionAttributeNames and ExpressionAttributeValues, binary values
+    as bytes.
+
+    >>> placeholders = Placeholders()
+    >>> placeholders.name("size"), placeholders.value("x"), placeholders.value("x")
+    ('#n0', ':v0', ':v0')
+    >>> placeholders.names, placeholders.values
+    ({'#n0': 'size'}, {':v0': {'S': 'x'}})
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def name(self, attribute: str) -> str:
+        """The placeholder of an attribute's name."""
+        return _placeholder(self.names, "#n", attribute)
+
+    def value(self, value: Wire) -> str:
+        """The placeholder of a value."""
+        return _placeholder(self.values, ":v", _attribute_value(value))
+
+    def copy(self) -> Placeholders:
+        """The same placeholders, to add to on trial."""
+        return Placeholders(dict(self.names), dict(self.values))
+
+
+def _placeholder(known: dict[str, Any], prefix: str, meaning: object) -> str:
+    for placeholder, other in known.items():
+        if other == meaning:
+            return placeholder
+    placeholder = f"{prefix}{len(known)}"
+    known[placeholder] = meaning
+    return placeholder
+
+
+_ALL_DIGITS = Context(prec=38)
+
+
+def _attribute_value(value: Wire) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, Decimal):
+        number = _ALL_DIGITS.add(value.normalize(_ALL_DIGITS), 0)  # -0 + 0 is 0
+        return {"N": f"{number:f}" if abs(number.adjusted()) < 38 else str(number)}
+    return {"S" if isinstance(value, str) else "B": value}
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """That what the path leads to has its tag, and a value of the domain."""
+
+    path: Path
+    domain: Domain
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One condition: texts, paths and values in a row."""
+
+    parts: tuple[str | Path | Literal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value within a condition."""
+
+    value: Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """All of the pieces."""
+
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of the pieces."""
+
+    pieces: tuple[Piece, ...]
+
+
+Piece: TypeAlias = Within | Said | Both | Either | bool  # True: nothing to say; False: never
+
+
+def tagged(path: Path) -> Said:
+    """That there is an attribute of the path's tag; for VARIANT, of any."""
+    if not path.tag:
+        return Said(("attribute_exists(", path, ")"))
+    return Said(("attribute_type(", path, ", ", Literal(path.tag), ")"))
+
+
+def render(piece: Piece, placeholders: Placeholders, within: type[Any] | None = None) -> str:
+    """DynamoDB's text, without the redundant parentheses that it refuses."""
+    if isinstance(piece, Within):
+        return render(_spelled(piece), placeholders, within)
+    if isinstance(piece, Both | Either):
+        if len(piece.pieces) == 1:
+            return render(piece.pieces[0], placeholders, within)
+        inner = [render(inner, placeholders, type(piece)) for inner in piece.pieces]
+        joined = (" AND " if isinstance(piece, Both) else " OR ").join(inner)
+        return joined if within in (None, type(piece)) else f"({joined})"
+    assert isinstance(piece, Said)
+    return "".join(_part(part, placeholders) for part in piece.parts)
+
+
+def _part(part: str | Path | Literal, placeholders: Placeholders) -> str:
+    if isinstance(part, Literal):
+        return placeholders.value(part.value)
+    if isinstance(part, Path):
+        return ".".join(placeholders.name(name) for name in (part.column, *(step.name for step in part.steps)))
+    return part
+
+
+def operators(piece: Piece) -> int:
+    """At least as many operators and functions as DynamoDB counts."""
+    if isinstance(piece, Within):
+        return operators(_spelled(piece))
+    if isinstance(piece, Both | Either):
+        return len(piece.pieces) - 1 + sum(map(operators, piece.pieces))
+    words = " ".join(part for part in piece.parts if isinstance(part, str)).split() if isinstance(piece, Said) else []
+    return 1 + 2 * words.count("AND") + words.count("NOT")
+
+
+def _spelled(piece: Within) -> Piece:
+    """A domain in conditions.
+
+    An order is asked for only after the tag: moto, other than DynamoDB, fails where it can't compare.
+    """
+    path, intervals = piece.path, piece.domain.intervals or ()
+    if piece.domain == EXISTS or not path.tag or (len(intervals) == 2 and path.tag == "BOOL"):
+        return tagged(path)
+    missing = _all_but(intervals)
+    if missing:
+        if len(missing) == 1:
+            return Both((tagged(path), Said((path, " <> ", Literal(missing[0])))))
+        return Both((tagged(path), *(Said(("NOT ", *said.parts)) for said in _one_of(path, missing))))
+    points = [interval.low for interval in intervals if interval.is_point and interval.low is not None]
+    spans = [_span(path, interval) for interval in intervals if not interval.is_point]
+    said = [*_one_of(path, points), *spans]
+    spelled = said[0] if len(said) == 1 else Either(tuple(said))
+    in_order = any(not _is_prefix(interval) for interval in intervals if not interval.is_point)
+    if isinstance(spelled, Both):
+        return Both((tagged(path), *spelled.pieces))
+    return Both((tagged(path), spelled)) if in_order else spelled
+
+
+def _all_but(intervals: tuple[Interval, ...]) -> list[Wire]:
+    """The values that are missing where the intervals are all values but a few."""
+    if len(intervals) < 2 or intervals[0].low is not None or intervals[-1].high is not None:
+        return []
+    missing = [before.high for before in intervals[:-1]]
+    return (
+        [value for value in missing if value is not None] if missing == [after.low for after in intervals[1:]] else []
+    )
+
+
+def _one_of(path: Path, values: list[Wire]) -> list[Said]:
+    if len(values) == 1:
+        return [Said((path, " = ", Literal(values[0])))]
+    groups = [values[start : start + _MOST_OPERANDS] for start in range(0, len(values), _MOST_OPERANDS)]
+    return [Said((path, " IN (", *_listed(group), ")")) for group in groups]
+
+
+def _listed(values: list[Wire]) -> list[str | Literal]:
+    return [part for value in values for part in (", ", Literal(value))][1:]
+
+
+def _span(path: Path, interval: Interval) -> Piece:
+    low, high = interval.low, interval.high
+    if low is not None and _is_prefix(interval):
+        return Said(("begins_with(", path, ", ", Literal(low), ")"))
+    if low is not None and high is not None and interval.low_inclusive and interval.high_inclusive:
+        return Said((path, " BETWEEN ", Literal(low), " AND ", Literal(high)))
+    bounds = []
+    if low is not None:
+        bounds.append(Said((path, " >= " if interval.low_inclusive else " > ", Literal(low))))
+    if high is not None:
+        bounds.append(Said((path, " <= " if interval.high_inclusive else " < ", Literal(high))))
+    return bounds[0] if len(bounds) == 1 else Both(tuple(bounds))
+
+
+def _is_prefix(interval: Interval) -> bool:
+    return isinstance(interval.low, str) and bool(interval.low) and interval == prefixed(interval.low)

@@ -1,0 +1,256 @@
+"""A predicate -> DynamoDB's FilterExpression: not all of it, but nothing that would lose a row.
+
+DynamoDB's comparisons are false where the attribute is missing or of another tag, as Spark's are not true for null. Where
+a condition can't be said there, it is left out of an AND, and an OR is left out as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from decimal import Decimal
+
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    ByteType,
+    DataType,
+    DecimalType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+)
+
+from spark_dynamo.predicates.conditions import (
+    Both,
+    Either,
+    Literal,
+    Piece,
+    Placeholders,
+    Said,
+    Within,
+    operators,
+    render,
+    tagged,
+)
+from spark_dynamo.predicates.intervals import OPPOSITE, leaf_domain
+from spark_dynamo.predicates.ranges import EXISTS, Domain, Wire, intersection, union
+from spark_dynamo.predicates.tree import (
+    And,
+    ArrayContains,
+    ColumnComparison,
+    Comparison,
+    Constant,
+    In,
+    IsNull,
+    IsTrue,
+    Known,
+    Like,
+    Node,
+    Not,
+    Or,
+    Path,
+    Size,
+    Value,
+    Wildcard,
+    paths,
+)
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_LONGEST, _MOST_OPERATORS, _AND = 4096, 300, " AND "
+
+
+def filter_expression(
+    node: Node, placeholders: Placeholders, *, exclude: frozenset[str] = frozenset(), reject_nulls: bool = False
+) -> str | None:
+    """A FilterExpression that every item fulfils for which the predicate is TRUE; None where there is nothing to say.
+
+    Attributes in `exclude` do not appear in it: a Query refuses those of its key. With `reject_nulls`, nothing is said
+    that a value which doesn't fit its column, and so is read as null, might not fulfil. What exceeds DynamoDB's limits for
+    an expression is left out. Nothing is said of a predicate that is never TRUE, either: ask `domain_of` first.
+
+    >>> from spark_dynamo.predicates.parse import parse_predicate
+    >>> from pyspark.sql.types import StructType
+    >>> node = parse_predicate("status = 'open' AND n BETWEEN 1 AND 5", StructType().add("status", "string").add("n", "long"))
+    >>> filter_expression(node, Placeholders())
+    '#n0 = :v0 AND attribute_type(#n1, :v1) AND #n1 BETWEEN :v2 AND :v3'
+    """
+    piece = _Necessary(exclude, reject_nulls).of(node, True)
+    if isinstance(piece, bool):
+        return None
+    conjuncts: list[Piece] = list(piece.pieces) if isinstance(piece, Both) else [piece]
+    lengths = [_length(conjunct) for conjunct in conjuncts]
+    while conjuncts:
+        if sum(lengths) <= _LONGEST:
+            trial = placeholders.copy()
+            whole = Both(tuple(conjuncts))
+            text = render(whole, trial)
+            if len(text) <= _LONGEST and operators(whole) <= _MOST_OPERATORS:
+                placeholders.names, placeholders.values = trial.names, trial.values
+                return text
+        largest = lengths.index(max(lengths))
+        shorter = _coarser(conjuncts[largest])
+        conjuncts[largest : largest + 1] = shorter
+        lengths[largest : largest + 1] = [_length(conjunct) for conjunct in shorter]
+    return None
+
+
+def _length(conjunct: Piece) -> int:
+    return len(render(conjunct, Placeholders())) + len(_AND)
+
+
+def _both(pieces: Iterable[Piece]) -> Piece:
+    """All of them, those about one path merged into one."""
+    flat = [inner for piece in pieces for inner in (piece.pieces if isinstance(piece, Both) else (piece,))]
+    if False in flat:
+        return False
+    merged = _merged([piece for piece in flat if piece is not True], intersection)
+    if any(isinstance(piece, Within) and piece.domain.is_empty for piece in merged):
+        return False
+    return Both(tuple(merged)) if len(merged) > 1 else merged[0] if merged else True
+
+
+def _either(pieces: Iterable[Piece]) -> Piece:
+    flat = [inner for piece in pieces for inner in (piece.pieces if isinstance(piece, Either) else (piece,))]
+    if True in flat:
+        return True
+    merged = _merged([piece for piece in flat if piece is not False], union)
+    return Either(tuple(merged)) if len(merged) > 1 else merged[0] if merged else False
+
+
+def _merged(pieces: list[Piece], join: Callable[[Iterable[Domain]], Domain]) -> list[Piece]:
+    domains: dict[Path, list[Domain]] = {}
+    merged: dict[object, Piece] = {}
+    for piece in pieces:
+        if isinstance(piece, Within):
+            domains.setdefault(piece.path, []).append(piece.domain)
+        merged.setdefault(piece.path if isinstance(piece, Within) else piece, piece)
+    return [
+        replace(piece, domain=join(domains[piece.path])) if isinstance(piece, Within) else piece
+        for piece in merged.values()
+    ]
+
+
+def _coarser(piece: Piece) -> list[Piece]:
+    """A shorter piece that says less: the range around many values; else nothing."""
+    if isinstance(piece, Within) and len(piece.domain.intervals or ()) > 1 and piece.domain.hull:
+        return [replace(piece, domain=Domain.of(piece.domain.hull))]
+    return []
+
+
+# -------------------------------------------------------------------------------------- what must hold of an item
+
+_EXACT_ELEMENTS = (LongType, IntegerType, ShortType, ByteType, DecimalType, BooleanType, BinaryType)
+_NEVER_MISFITS = (StringType, BooleanType, BinaryType)
+_TYPES_IN_ORDER: tuple[tuple[type[DataType], ...], ...] = (
+    (LongType, IntegerType, ShortType, ByteType, DecimalType),
+    (StringType,),
+    (BinaryType,),
+)
+
+
+class _Necessary:
+    """What an item must fulfil so that a node can be TRUE, or FALSE."""
+
+    def __init__(self, exclude: frozenset[str], reject_nulls: bool) -> None:
+        self._exclude = exclude
+        self._reject_nulls = reject_nulls
+
+    def of(self, node: Node, truth: bool) -> Piece:
+        """The piece for a node that has to be `truth`."""
+        if isinstance(node, Constant):
+            return node.value is truth
+        if isinstance(node, Not):
+            return self.of(node.child, not truth)
+        if isinstance(node, IsTrue):
+            return self.of(node.child, True) if truth else True
+        if isinstance(node, And | Or):
+            join = _both if isinstance(node, And) is truth else _either
+            return join([self.of(child, truth) for child in node.children])
+        if any(path.column in self._exclude for path in paths(node)):
+            return True
+        if isinstance(node, IsNull) and truth:
+            return self._null(node.operand.path if isinstance(node.operand, Size) else node.operand)
+        if isinstance(node, ArrayContains):
+            return _contains_element(node, truth)
+        if isinstance(node, ColumnComparison):
+            return _columns(node, truth)
+        if isinstance(node, Like) and (said := _like(node, truth)) is not None:
+            return said
+        if isinstance(node, Comparison | In | Like | Known | IsNull):
+            return _leaf(node, truth)
+        return True
+
+    def _null(self, path: Path) -> Piece:
+        """A null is a missing attribute, or one of another tag, NULL say; or a value that doesn't fit."""
+        if self._reject_nulls and (path.steps or not isinstance(path.kind, _NEVER_MISFITS)):
+            return True
+        if not path.tag:
+            return Said(("attribute_not_exists(", path, ")"))
+        return Said(("NOT attribute_type(", path, ", ", Literal(path.tag), ")"))
+
+
+def _leaf(node: Comparison | In | Like | Known | IsNull, truth: bool) -> Piece:
+    domain = leaf_domain(node, truth)
+    if domain.is_empty:
+        return False
+    if not isinstance(node.operand, Size):
+        return True if domain.is_all else Within(node.operand, domain)
+    path = node.operand.path
+    if not isinstance(node, Comparison):
+        return Within(path, EXISTS)
+    op = node.op if truth else OPPOSITE[node.op]
+    return Said((*tagged(path).parts, " AND size(", path, f") {op} ", Literal(Decimal(node.value))))  # type: ignore[arg-type]
+
+
+def _like(node: Like, truth: bool) -> Piece | None:
+    """What DynamoDB's functions say of a pattern, None where intervals say it all."""
+    path, pattern = node.operand, node.pattern
+    present = Within(path, EXISTS)
+    if path.tag != "S" or all(isinstance(part, str) for part in pattern):
+        return None
+    texts = [part for part in pattern if isinstance(part, str)]
+    if truth:
+        if not texts:
+            return present
+        begins = [_leaf(node, True)] if isinstance(pattern[0], str) else []
+        return _both([*begins, *(_contains(path, text) for text in texts[len(begins) :])])
+    if len(texts) == 1 and pattern[-1] is Wildcard.MANY:
+        if pattern == (texts[0], Wildcard.MANY):
+            return _both([present, Said(("NOT begins_with(", path, ", ", Literal(texts[0]), ")"))])
+        if pattern == (Wildcard.MANY, texts[0], Wildcard.MANY):
+            return _both([present, Said(("NOT ", *_contains(path, texts[0]).parts))])
+    return present
+
+
+def _contains(path: Path, part: Wire) -> Said:
+    return Said(("contains(", path, ", ", Literal(part), ")"))
+
+
+def _contains_element(node: ArrayContains, truth: bool) -> Piece:
+    path = node.operand
+    assert isinstance(path.kind, ArrayType)
+    present, element = Within(path, EXISTS), path.kind.elementType
+    plain_text = isinstance(element, StringType) and path.tag in ("L", "SS")
+    if not plain_text and not isinstance(element, _EXACT_ELEMENTS):
+        return present
+    said = _contains(path, _wire(node.value))
+    return said if truth else _both([present, Said(("NOT ", *said.parts))])
+
+
+def _columns(node: ColumnComparison, truth: bool) -> Piece:
+    both = [operand.path if isinstance(operand, Size) else operand for operand in (node.left, node.right)]
+    op = node.op if truth else OPPOSITE[node.op]
+    like = any(all(isinstance(path.kind, kinds) for path in both) for kinds in _TYPES_IN_ORDER)
+    if both == [node.left, node.right] and both[0] != both[1] and like and both[0].tag == both[1].tag:
+        text_of_number = both[0].tag == "N" and isinstance(both[0].kind, StringType)
+        if not text_of_number:
+            tags = (*tagged(both[0]).parts, " AND ", *tagged(both[1]).parts)
+            return Said((*tags, " AND ", both[0], f" {op} ", both[1]))
+    return _both([Within(path, EXISTS) for path in both])
+
+
+def _wire(value: Value) -> Wire:
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value  # type: ignore[return-value]

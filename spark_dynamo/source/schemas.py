@@ -1,0 +1,70 @@
+"""The schema of a read: from a metadata table's model or by inference, then narrowed to what the options ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from pyspark.sql.types import StringType, StructField, StructType
+
+from spark_dynamo.errors import OptionError, SchemaError, nearest, shorten
+from spark_dynamo.schema.bridge import struct_type
+from spark_dynamo.source.inference import infer
+from spark_dynamo.source.location import Found, metadata_table
+from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.wire.items import check_item_schema, item_schema
+
+
+def full_schema(options: SourceOptions, find: Callable[[], Found]) -> StructType:
+    """All columns of the table, as its model or a sample of its items has them; `find` is only called for a sample."""
+    if options.item_format != "columns":
+        return item_schema(options.item_format)
+    model_of = metadata_table(options)
+    if model_of is not None:
+        return struct_type(model_of.model)
+    inferred = infer(options, find())
+    inferred.log_warnings()
+    return inferred.schema
+
+
+def projected_schema(full: StructType, options: SourceOptions) -> StructType:
+    """The columns that option `columns` names, in its order, and in mode PERMISSIVE the corrupt-record column."""
+    columns = options.columns or tuple(full.names)
+    fields = [full[name] for name in columns if name in full.names]
+    unknown = [name for name in columns if name not in full.names]
+    if unknown:
+        raise OptionError("columns", unknown_column(unknown[0], full.names))
+    corrupt = options.column_name_of_corrupt_record
+    if options.mode == "PERMISSIVE" and options.item_format == "columns" and corrupt not in columns:
+        fields.append(StructField(corrupt, StringType()))
+    return StructType(fields)
+
+
+def corrupt_column(schema: StructType, options: SourceOptions) -> str | None:
+    """The column of the schema that gets items which don't fit, None where there is none, as in Spark's own readers."""
+    name = options.column_name_of_corrupt_record
+    wanted = options.mode == "PERMISSIVE" and options.item_format == "columns" and name in schema.names
+    return name if wanted else None
+
+
+def unknown_column(name: str, known: Iterable[str]) -> str:
+    """The problem with a name that no column has, as a part of a sentence."""
+    names = list(known)
+    close = nearest(name, names)
+    hint = f"; did you mean '{close}'?" if close else ""
+    return f"names '{name}', and there is no such column{hint} The columns are {shorten(', '.join(names))}"
+
+
+def check_read_schema(schema: StructType, options: SourceOptions) -> None:
+    """Raise where a schema of the user's own and the options contradict each other."""
+    if options.item_format != "columns":
+        check_item_schema(schema, options.item_format)
+    corrupt = options.column_name_of_corrupt_record
+    if options.columns is not None and set(schema.names) - {corrupt} != set(options.columns) - {corrupt}:
+        raise OptionError(
+            "columns",
+            f"names other columns than the schema, {shorten(', '.join(schema.names))}; leave out one of the two",
+        )
+    if corrupt_column(schema, options):
+        field = schema[corrupt]
+        if field.dataType != StringType() or not field.nullable:
+            raise SchemaError(corrupt, "the column for corrupt records must be STRING and nullable")
