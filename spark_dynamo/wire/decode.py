@@ -173,18 +173,18 @@ class PageDecoder:
         self._parse_schemas = [self._parse_schema(nulls, responses_table or table) for nulls in (False, True)]
         self._nulls = False  # until an attribute lacks its tag, parse without the NULLs: a quarter faster
 
-    def decode(self, body: bytes) -> pa.RecordBatch:
-        """One answer's items as a record batch."""
-        done = self._decode_columns(body, self._nulls)
+    def decode(self, *bodies: bytes) -> pa.RecordBatch:
+        """The items of one answer, or of several at once: small ones cost much less together than one by one."""
+        done = self._decode_columns(bodies, self._nulls)
         rows = len(next(iter(done.values()))) if done else 0
         bad: set[int] = set()
         if len(done) < max(1, len(self._fields)):
-            items = self._envelope.items(body, self._table)
+            items = [item for body in bodies for item in self._envelope.items(body, self._table)]
             rows = len(items)
             for field in self._fields:
                 if field.name not in done:
                     done[field.name] = self._decode_values(items, field, bad)
-        return self._assemble(body, done, rows, bad)
+        return self._assemble(bodies, done, rows, bad)
 
     @property
     def misfits(self) -> str:
@@ -194,7 +194,7 @@ class PageDecoder:
         done = f"dropped ({self.dropped:,})" if self._drops else f"given nulls ({self.corrupt:,})"
         return f"items that don't fit the schema were {done}, the first: {self._first_misfit}"
 
-    def _assemble(self, body: bytes, done: dict[str, pa.Array], rows: int, bad: set[int]) -> pa.RecordBatch:
+    def _assemble(self, bodies: Sequence[bytes], done: dict[str, pa.Array], rows: int, bad: set[int]) -> pa.RecordBatch:
         is_bad = None
         if bad:
             is_bad = np.zeros(rows, np.bool_)
@@ -205,17 +205,18 @@ class PageDecoder:
         for name in self._corrupt_columns:
             texts = pa.nulls(rows, pa.string())
             if is_bad is not None and not self._drops:
-                texts = pc.if_else(pa.array(is_bad), self._envelope.texts(body, self._table), texts)
+                items = pa.concat_arrays([self._envelope.texts(body, self._table) for body in bodies])
+                texts = pc.if_else(pa.array(is_bad), items, texts)
             done[name] = texts
         batch = pa.RecordBatch.from_arrays([done[name] for name in self.arrow_schema.names], schema=self.arrow_schema)
         return batch.filter(pa.array(~is_bad)) if is_bad is not None and self._drops else batch
 
-    def _decode_columns(self, body: bytes, nulls: bool) -> dict[str, pa.Array]:
+    def _decode_columns(self, bodies: Sequence[bytes], nulls: bool) -> dict[str, pa.Array]:
         """The columns that the kernels could decode; the others are left to the value route."""
         if not self._columns:
             return {}
         try:
-            page = self._envelope.unpack(self._parse(body, nulls))
+            page = self._envelope.unpack(self._parse(bodies, nulls))
         except pa.ArrowInvalid:
             return {}
         done: dict[str, pa.Array] = {}
@@ -227,13 +228,16 @@ class PageDecoder:
                 done[name] = _decode_attributes(column, attributes, nulls, allowed)
             except _NullsSeen:
                 self._nulls = True
-                return self._decode_columns(body, nulls=True)
+                return self._decode_columns(bodies, nulls=True)
             except (_Doubtful, pa.ArrowInvalid, ValueError):
                 continue
         return done
 
-    def _parse(self, body: bytes, nulls: bool) -> pa.Array:
-        return read_objects(pa.py_buffer(body), self._parse_schemas[nulls]).column(0).combine_chunks()
+    def _parse(self, bodies: Sequence[bytes], nulls: bool) -> pa.Array:
+        answers = read_objects(pa.py_buffer(b"\n".join(bodies)), self._parse_schemas[nulls])
+        if answers.num_rows != len(bodies):
+            raise pa.ArrowInvalid("an answer is no single object")
+        return answers.column(0).combine_chunks()
 
     def _parse_schema(self, nulls: bool, table: str) -> pa.Schema:
         item = pa.struct([(name, _attribute_type(column, nulls)) for name, column in self._columns.items()])

@@ -32,8 +32,8 @@ class Decoder(Protocol):
         """The schema of every batch."""
         ...
 
-    def decode(self, body: bytes) -> pa.RecordBatch:
-        """One answer's items, in order."""
+    def decode(self, *bodies: bytes) -> pa.RecordBatch:
+        """The items of one answer or of several, in order."""
         ...
 
     @property
@@ -47,7 +47,7 @@ class Envelope:
     """One of the three forms; `name` is the attribute of the answer that holds the items.
 
     `wire_type` is the form as an Arrow type around the type of one item, for answers about that table; `unpack` gets the
-    items out of such a column, which has one row. `listed` gets them out of the parsed answer and raises ValueError where
+    items out of such a column, which has one row an answer. `listed` gets them out of the parsed answer and raises ValueError where
     it holds others. An item is an object at `depth`; `rest` is what the value looks like without the items.
     """
 
@@ -118,9 +118,9 @@ class Envelope:
         raise ValueError(f"it has no {self.name}")
 
 
-def _one_row(column: pa.Array) -> pa.Array:
-    if len(column) != 1 or column.null_count:
-        raise pa.ArrowInvalid("the answer has no items")
+def _all_there(column: pa.Array) -> pa.Array:
+    if column.null_count:
+        raise pa.ArrowInvalid("an answer has no items")
     return column
 
 
@@ -148,7 +148,7 @@ ENVELOPES: Mapping[str, Envelope] = {
         Envelope(
             "Items",
             wire_type=lambda item, table: pa.list_(item),
-            unpack=lambda column: _elements(_one_row(column)),
+            unpack=lambda column: _elements(_all_there(column)),
             listed=lambda found: list(_expect(list, found, "Items")),
             depth=3,
             rest=re.compile(rb"\[[\s,]*\]"),
@@ -156,7 +156,7 @@ ENVELOPES: Mapping[str, Envelope] = {
         Envelope(
             "Responses",
             wire_type=lambda item, table: pa.struct([(table, pa.list_(item))]),
-            unpack=lambda column: _elements(_one_row(_one_row(column).field(0))),
+            unpack=lambda column: _elements(_all_there(_all_there(column).field(0))),
             listed=_listed_responses,
             depth=4,
             rest=re.compile(rb"\{(?:[\s,]*" + _STRING + rb"\s*:\s*\[[\s,]*\])*\s*\}"),

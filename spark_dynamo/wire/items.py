@@ -69,9 +69,10 @@ class ItemDecoder:
         self._envelope = ENVELOPES[envelope]
         self._column = {"json": self._texts, "variant": self._variants}[item_format]
 
-    def decode(self, body: bytes) -> pa.RecordBatch:
-        """One answer's items, in order."""
-        return pa.RecordBatch.from_arrays([self._column(body)], schema=self.arrow_schema)
+    def decode(self, *bodies: bytes) -> pa.RecordBatch:
+        """The items of one answer or of several, in order."""
+        column = pa.concat_arrays([self._column(body) for body in bodies])
+        return pa.RecordBatch.from_arrays([column], schema=self.arrow_schema)
 
     def _texts(self, body: bytes) -> pa.Array:
         return self._envelope.texts(body, self._table)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -13,11 +13,13 @@ from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.pages import Chain, fetch_pages, next_key
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import describe_table
+from spark_dynamo.source.access import Access
 from spark_dynamo.source.duplicates import SeenKeys
+from spark_dynamo.source.inference import infer_schema
 from spark_dynamo.source.location import find
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.source.plan import plan_read
-from spark_dynamo.source.reader import assemble
+from spark_dynamo.source.reader import TableReader, assemble
 from spark_dynamo.source.writer import CONCURRENT_REQUESTS, PutWriter, slices
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
@@ -53,6 +55,35 @@ def read(endpoint: str, one_segment: bool = False) -> Iterator[Work]:
 
 
 @contextmanager
+def read_by(endpoint: str, operation: Literal["Query", "BatchGetItem"], items: int) -> Iterator[Work]:
+    """Read to Arrow in one task by 16 Queries of all pages each, or by that many keys in batches of 100."""
+    connection = Connection(endpoint_url=endpoint)
+    if operation == "Query":
+        names = {"#partition": "id"}
+        own: list[dict[str, Any]] = [
+            {
+                "KeyConditionExpression": "#partition = :partition",
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": {":partition": {"S": f"item-{number:012d}"}},
+            }
+            for number in range(16)
+        ]
+    else:
+        keys = [{"id": {"S": f"item-{number:012d}"}} for number in range(items)]
+        own = [{"Keys": keys[start : start + 100]} for start in range(0, items, 100)]
+    access = Access(operation, 1, {}, tuple(own))
+    reader = TableReader(connection, TABLE, tuple(KEYS), SCHEMA, access, SCHEMA)
+    (partition,) = reader.partitions()
+    yield lambda: sum(batch.num_rows for batch in reader.read(partition))
+
+
+@contextmanager
+def infer(endpoint: str, items: int) -> Iterator[Work]:
+    """Infer the schema from a sample of that many items, DescribeTable included."""
+    yield lambda: infer_schema(TABLE, endpointUrl=endpoint, samplingSize=items).items
+
+
+@contextmanager
 def read_in_turn(endpoint: str) -> Iterator[Work]:
     """Read the table to Arrow as the simplest loop would: ask for a page, wait, decode it, ask for the next."""
     connection = Connection(endpoint_url=endpoint)
@@ -80,7 +111,7 @@ def stage_parse(endpoint: str) -> Iterator[Work]:
     """Parse pages that are in memory already."""
     bodies = _bodies(endpoint)
     decoder = PageDecoder(SCHEMA, table=TABLE, key_names=KEYS)
-    yield lambda: sum(len(decoder._parse(body)) for _ in range(5) for body in bodies)
+    yield lambda: sum(len(decoder._parse([body], False)) for _ in range(5) for body in bodies)
 
 
 @contextmanager

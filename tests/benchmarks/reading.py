@@ -18,6 +18,8 @@ from tests.servers.replay import replay_server
 
 _OURS = "ours to Arrow, one task"
 _PAGES, _PAGES_OF_SLOW_PEERS, _PAGES_OF_TUPLES = 320, 8, 24
+_KEYS = 20_000  # as many as the replay server has
+_SAMPLE = 1_000
 
 
 def run(chosen: Settings) -> None:
@@ -34,6 +36,11 @@ def run(chosen: Settings) -> None:
         wrangler = None
         if python is not None:
             wrangler = measure("peers.read_items", runs=runs, python=python, endpoint=small.endpoint)
+        query = measure("ours.read_by", runs=runs, endpoint=middling.endpoint, operation="Query", items=0)
+        keys = measure(
+            "ours.read_by", runs=runs, endpoint=middling.endpoint, operation="BatchGetItem", items=chosen.items(_KEYS)
+        )
+        sample = measure("ours.infer", runs=runs, endpoint=middling.endpoint, items=_SAMPLE)
         on_spark = measure("on_spark.read", runs=runs, endpoint=large.endpoint, items=large.items)
         tuples = measure("on_spark.read_tuples", runs=runs, endpoint=middling.endpoint, items=middling.items)
         stages = {
@@ -46,6 +53,9 @@ def run(chosen: Settings) -> None:
             Row("bare fetching, 16 segments at once", fetch_16),
             Row("bare fetching, one segment", fetch_1),
             Row(_OURS, ours),
+            Row("ours, 16 Queries", query),
+            Row("ours, BatchGetItem of 100 keys each", keys),
+            Row(f"ours, schema of {_SAMPLE:,} items inferred", sample),
             Row("boto3 Table.scan", table_scan),
             Row(f"awswrangler {wrangler_version} read_items", wrangler)
             if wrangler
@@ -72,6 +82,8 @@ def run(chosen: Settings) -> None:
         [
             _target("reading to Arrow, to boto3 Table.scan", 15, ours, table_scan),
             _target("reading to Arrow, to awswrangler read_items", 15, ours, wrangler),
+            _target("Queries to Scan", 0.8, query, ours),
+            _target("BatchGetItem to Scan", 0.8, keys, ours),
             _target("through Spark, to boto3 and tuples", 10, on_spark, tuples),
         ]
     )

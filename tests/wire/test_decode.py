@@ -126,13 +126,13 @@ PLAIN_ITEM = {
 )
 def test_plain_pages_take_the_column_route(others: list[dict[str, Any]], nulls: bool) -> None:
     body = page(*others, PLAIN_ITEM, *others)
-    assert set(decoder_of(PLAIN)._decode_columns(body, nulls)) == set(PLAIN.names)
+    assert set(decoder_of(PLAIN)._decode_columns([body], nulls)) == set(PLAIN.names)
 
 
 def test_a_column_that_the_kernels_cannot_decode_costs_only_itself() -> None:
     schema = StructType().add("id", StringType()).add("n", LongType()).add("free", MapType(StringType(), LongType()))
     body = page({"id": {"S": "a"}, "n": {"N": "1e0"}, "free": {"M": {}}})
-    assert set(decoder_of(schema)._decode_columns(body, nulls=False)) == {"id"}
+    assert set(decoder_of(schema)._decode_columns([body], nulls=False)) == {"id"}
     assert decoder_of(schema).decode(body).to_pylist() == [{"id": "a", "n": 1, "free": []}]
 
 

@@ -312,13 +312,37 @@ def test_answers_of_every_operation(envelope: Any, answer: Any, rows: int, inden
 def test_every_envelope_is_columnar(envelope: Any) -> None:
     body = orjson.dumps({"Items": [ITEM], "Responses": {"orders": [ITEM]}, "Item": ITEM})
     decoder = decoder_of(schema_of(LongType()), "FAILFAST", envelope=envelope)
-    assert set(decoder._decode_columns(body, nulls=False)) == {"id", "v", "z"}
+    assert set(decoder._decode_columns([body], nulls=False)) == {"id", "v", "z"}
+
+
+@pytest.mark.parametrize("mode", ["FAILFAST", "PERMISSIVE", "DROPMALFORMED"])
+@pytest.mark.parametrize("envelope", ["Items", "Responses", "Item"])
+def test_answers_together_are_as_one_by_one(mode: str, envelope: Any) -> None:
+    odd = {**ITEM, "v": {"S": "odd"}} if mode != "FAILFAST" else {**ITEM, "v": {"NULL": True}}
+    bodies = [
+        json.dumps({"Items": [item], "Responses": {"orders": [item]}, "Item": item}, indent=indent).encode()
+        for item, indent in ((ITEM, None), (odd, 2), ({"id": {"S": "last"}}, None))
+    ]
+    bodies.append(b'{"Items":[],"Responses":{"orders":[]}}')
+    together, apart = (decoder_of(schema_of(LongType()), mode, envelope=envelope) for _ in range(2))
+    expected = [row for body in bodies for row in apart.decode(body).to_pylist()]
+    assert together.decode(*bodies).to_pylist() == expected
+    assert (together.dropped, together.corrupt) == (apart.dropped, apart.corrupt)
+    assert len(expected) == 3 - together.dropped
+
+
+def test_an_answer_that_is_none_among_others_is_named() -> None:
+    decoder = decoder_of(schema_of(LongType()), "FAILFAST")
+    good = orjson.dumps({"Items": [ITEM]})
+    for bad in (b'{"Items":[', b"{}", b"null", b'{"Items":[]}{"Items":[]}'):
+        with pytest.raises(InvalidResponseError):
+            decoder.decode(good, bad, good)
 
 
 def test_responses_may_stand_under_another_name() -> None:
     body = orjson.dumps({"Responses": {"orders-eu": [ITEM]}})
     named = decoder_of(schema_of(LongType()), "FAILFAST", envelope="Responses", responses_table="orders-eu")
-    assert set(named._decode_columns(body, nulls=False)) == {"id", "v", "z"}
+    assert set(named._decode_columns([body], nulls=False)) == {"id", "v", "z"}
     assert named.decode(body).to_pylist() == [ROW]
 
 
