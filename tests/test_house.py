@@ -141,11 +141,11 @@ from spark_dynamo.aws.client import Connection, raw_client
 from spark_dynamo.aws.tables import describe_table
 from spark_dynamo.source.access import Access
 from spark_dynamo.source.reader import TableReader
-from spark_dynamo.source.writer import PutWriter
+from spark_dynamo.source.writer import ItemWriter
 connection = Connection("us-east-1", "{moto_server.endpoint}", access_key_id="local", secret_access_key="local")
 schema = StructType().add("id", "string").add("any", "variant").add("when", "timestamp")
 table = describe_table(raw_client(connection), "{moto_server.create()}")
-PutWriter(connection, table, table.name, schema).write(iter([pa.record_batch({{
+ItemWriter(connection, table, table.name, schema).write(iter([pa.record_batch({{
     "id": ["a"], "any": pa.array([None], pa.struct([("value", pa.binary()), ("metadata", pa.binary())])),
     "when": pa.array([0], pa.timestamp("us", "UTC"))}})]))
 reader = TableReader(connection, table.name, ("id",), schema, Access("Scan", 1, dict(), segments=1), schema)

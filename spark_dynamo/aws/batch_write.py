@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -25,16 +26,29 @@ _LARGEST_BODY = 14_000_000  # bytes; DynamoDB takes 16 MB, and a body of fewer i
 _SHOWN_KEYS = 3
 
 
-class BatchWriter:
-    """Puts items through BatchWriteItem, at most `concurrency` requests at once; use it as a context manager.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One kind of entry in a BatchWriteItem request: its name, and the name of what it holds."""
 
-    `put` returns as soon as the requests are queued, and waits where too many are; leaving the context waits for all. No two
-    items of one `put` may have the same key. Raises `UnwrittenItemsError`, with the first keys and the cause, where DynamoDB
+    name: str
+    content: str
+
+
+PUT = Entry("PutRequest", "Item")
+DELETE = Entry("DeleteRequest", "Key")
+
+
+class BatchWriter:
+    """Puts items or deletes keys by BatchWriteItem, at most `concurrency` requests at once; use it as a context manager.
+
+    `send` returns as soon as the requests are queued, and waits where too many are; leaving the context waits for all. No two
+    texts of one `send` may have the same key. Raises `UnwrittenItemsError`, with the first keys and the cause, where DynamoDB
     refuses items or does not take them in time.
     """
 
-    def __init__(self, requests: Requests, key_names: Sequence[str], *, concurrency: int) -> None:
+    def __init__(self, requests: Requests, key_names: Sequence[str], *, concurrency: int, entry: Entry = PUT) -> None:
         self._requests = requests
+        self._entry = entry
         self._key_names = key_names
         self._room = threading.Semaphore(concurrency * 2)
         self._pool = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="dynamodb-write")
@@ -55,9 +69,9 @@ class BatchWriter:
             self._requests.stop.set()
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def put(self, items: pa.StringArray) -> None:
-        """Queue the items, given as JSON text, one put each."""
-        for body, count in request_bodies(self._requests.table, items):
+    def send(self, texts: pa.StringArray) -> None:
+        """Queue one put or delete for each text, which is the JSON of an item or of a key."""
+        for body, count in request_bodies(self._requests.table, texts, self._entry):
             self._room.acquire()
             if self._failure is not None:
                 self._room.release()
@@ -116,19 +130,19 @@ class BatchWriter:
         return body, left
 
     def _key(self, entry: Mapping[str, Any]) -> dict[str, object]:
-        item = entry["PutRequest"]["Item"]
+        item = entry[self._entry.name][self._entry.content]
         return {name: next(iter(item[name].values())) for name in self._key_names}
 
 
-def request_bodies(table: str, items: pa.StringArray) -> Iterator[tuple[bytes, int]]:
-    """The bodies of BatchWriteItem requests that put those items, each with its number of items.
+def request_bodies(table: str, texts: pa.StringArray, entry: Entry = PUT) -> Iterator[tuple[bytes, int]]:
+    """The bodies of BatchWriteItem requests that put those items, or delete those keys, each with their number.
 
     >>> next(request_bodies("t", pa.array(['{"id":{"S":"a"}}'])))[0].decode()
     '{"RequestItems":{"t":[{"PutRequest":{"Item":{"id":{"S":"a"}}}}]},"ReturnConsumedCapacity":"TOTAL"}'
     """
     head = b'{"RequestItems":{' + orjson.dumps(table) + b":["
     tail = b']},"ReturnConsumedCapacity":"TOTAL"}'
-    entries = pc.binary_join_element_wise('{"PutRequest":{"Item":', items, "}}", "")
+    entries = pc.binary_join_element_wise(f'{{"{entry.name}":{{"{entry.content}":', texts, "}}", "")
     bounds = list(_bounds(entries))
     joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), entries), ",")
     for index, (start, stop) in enumerate(pairwise(bounds)):

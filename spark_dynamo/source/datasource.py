@@ -49,18 +49,21 @@ class DynamoDataSource(DataSource):
         return plan_read(self._parsed, self._find(), schema, self._full_schema)
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
-        """A writer that puts each row as an item."""
+        """A writer that puts each row as an item, or deletes by key; the table is created first where that is asked for."""
         from spark_dynamo.errors import OptionError
-        from spark_dynamo.source.writer import PutWriter, check_frame
+        from spark_dynamo.source.creation import ensure_target
+        from spark_dynamo.source.writer import ItemWriter, check_frame
 
         if overwrite:
             raise OptionError(
                 "mode", "'overwrite' is not supported; use mode('append'), which replaces items with the same keys"
             )
         options = self._parsed
+        if options.create_table:
+            ensure_target(options, schema)
         found = self._find()
         check_frame(schema, found.table, options.item_format)
-        return PutWriter(
+        return ItemWriter(
             connection=found.connection,
             table=found.table,
             table_name=found.name,
@@ -68,6 +71,7 @@ class DynamoDataSource(DataSource):
             nulls=options.nulls,
             duplicates=options.duplicates,
             item_format=options.item_format,
+            operation=options.operation,
             patience=options.retry_timeout,
         )
 

@@ -208,6 +208,23 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("consistentRead", _flag, False, "false", "strongly consistent reads, at twice the read units"),
     Option(
+        "operation",
+        _one_of("put", "delete"),
+        "put",
+        "put",
+        "what a write does with each row: `put` replaces the item with the same key, `delete` deletes it and looks at the key "
+        "attributes alone",
+    ),
+    Option(
+        "createTable",
+        _flag,
+        False,
+        "false",
+        "create the table before a write where there is none, on demand, and wait for it; one with other keys is an error",
+    ),
+    Option("partitionKey", _text, None, "-", "column that becomes the partition key of a table to create"),
+    Option("sortKey", _text, None, "none", "column that becomes its sort key"),
+    Option(
         "nulls",
         _one_of("omit", "write"),
         "omit",
@@ -266,6 +283,10 @@ class SourceOptions:
     num_partitions: int | None
     segments: int | None
     consistent_read: bool
+    operation: str
+    create_table: bool
+    partition_key: str | None
+    sort_key: str | None
     nulls: str
     duplicates: str
 
@@ -297,6 +318,11 @@ class SourceOptions:
             raise OptionError(missing, "is missing; accessKeyId and secretAccessKey only work together")
         if self.session_token and not self.access_key_id:
             raise OptionError("sessionToken", "needs accessKeyId and secretAccessKey beside it")
+        if self.create_table and not self.partition_key:
+            raise OptionError("partitionKey", "is missing; createTable needs the name of the column that becomes it")
+        for name, key in (("partitionKey", self.partition_key), ("sortKey", self.sort_key)):
+            if key and not self.create_table:
+                raise OptionError(name, "needs createTable=true beside it; the keys of a table that exists are known")
         if self.external_id and not self.role_arn:
             raise OptionError("externalId", "needs roleArn beside it")
         if self.item_format != "columns":

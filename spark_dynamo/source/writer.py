@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
-from spark_dynamo.aws.batch_write import BatchWriter
+from spark_dynamo.aws.batch_write import DELETE, PUT, BatchWriter
 from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.requests import PATIENCE, Requests
 from spark_dynamo.aws.tables import KeyAttribute, TableDescription
@@ -50,10 +50,11 @@ class Written(WriterCommitMessage):
 
 
 @dataclass(frozen=True, slots=True)
-class PutWriter(DataSourceArrowWriter):
-    """Puts each row as an item by BatchWriteItem; an item with the same key is replaced, so a repeated task does no harm.
+class ItemWriter(DataSourceArrowWriter):
+    """Puts each row as an item by BatchWriteItem, or deletes the item with its key; a repeated task does no harm.
 
-    With `item_format` json or variant, the single column holds the items themselves.
+    A put replaces the item with the same key. With `item_format` json or variant, the single column holds the items
+    themselves. A delete looks at the key attributes alone, and a key that no item has is none the worse; equal keys are one.
     """
 
     connection: Connection
@@ -63,6 +64,7 @@ class PutWriter(DataSourceArrowWriter):
     nulls: str = "omit"
     duplicates: str = "error"
     item_format: str = "columns"
+    operation: str = "put"
     patience: float = PATIENCE
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:
@@ -72,28 +74,33 @@ class PutWriter(DataSourceArrowWriter):
         encoder = self._encoder()
         seen = SeenKeys()
         dropped = 0
-        with BatchWriter(requests, key_names, concurrency=CONCURRENT_REQUESTS) as writer:
+        entry = DELETE if self.operation == "delete" else PUT
+        with BatchWriter(requests, key_names, concurrency=CONCURRENT_REQUESTS, entry=entry) as writer:
             for received in iterator:
                 if not received.num_rows:
                     continue
                 batch = types.without_large_types(received, self.schema)
+                if self._takes_keys_only:
+                    batch = batch.select(encoder.key_schema.names)
                 encoded = [encoder.encode_with_keys(part) for part in slices(batch)]
-                texts = pa.chunked_array([text for text, _ in encoded])
                 keys = pa.concat_batches([key for _, key in encoded])
                 self._check_key_values(keys)
+                texts = pa.chunked_array([text for text, _ in encoded])
+                if self.operation == "delete" and not self._takes_keys_only:
+                    texts = pa.chunked_array([self._key_encoder(encoder.key_schema).encode(keys)])
                 keep, overtakes = self._distinct(keys, encoder.key_schema, seen)
                 if overtakes:
                     writer.wait()  # an earlier row with the same key may still be on its way
                 dropped += batch.num_rows - int(keep.sum())
                 for chunk in texts.filter(pa.array(keep)).chunks if not keep.all() else texts.chunks:
-                    writer.put(chunk)
+                    writer.send(chunk)
         counts = requests.counts
         return Written(counts.items, counts.bytes, counts.units, counts.requests, counts.retries, dropped)
 
     def commit(self, messages: Sequence[WriterCommitMessage | None]) -> None:
         """Log what all tasks wrote together."""
         total = Written.total(message for message in messages if isinstance(message, Written))
-        logger.info("wrote to table %s: %s", self.table_name, total)
+        logger.info("%s to table %s: %s", self.operation, self.table_name, total)
 
     def abort(self, messages: Sequence[WriterCommitMessage | None]) -> None:
         """Log what tasks that ended well have written: DynamoDB has no rollback."""
@@ -107,9 +114,18 @@ class PutWriter(DataSourceArrowWriter):
 
     def _encoder(self) -> Encoder:
         keys = {key.name: key.type for key in self.table.keys}
+        if self._takes_keys_only:
+            return self._key_encoder(StructType([self.schema[name] for name in keys]))
         if self.item_format == "columns":
             return ItemEncoder(self.schema, table=self.table_name, key_names=list(keys), nulls=self.nulls)
         return RawItemEncoder(self.item_format, table=self.table_name, keys=keys)
+
+    @property
+    def _takes_keys_only(self) -> bool:
+        return self.operation == "delete" and self.item_format == "columns"
+
+    def _key_encoder(self, key_schema: StructType) -> ItemEncoder:
+        return ItemEncoder(key_schema, table=self.table_name, key_names=key_schema.names)
 
     def _check_key_values(self, keys: pa.RecordBatch) -> None:
         for key in self.table.keys:
@@ -141,7 +157,7 @@ class PutWriter(DataSourceArrowWriter):
         if self.duplicates == "last":
             return found.last, bool(found.earlier.any())
         keep = found.first & ~found.earlier
-        if self.duplicates == "error" and not keep.all():
+        if self.duplicates == "error" and self.operation == "put" and not keep.all():
             row = int(np.flatnonzero(~keep)[0])
             raise DuplicateKeyError(table=self.table_name, key=key_of(keys, row))
         return keep, False

@@ -242,7 +242,7 @@ def test_unprocessed_items_are_sent_again_until_all_are_written(taken: int) -> N
     with scripted_server(answer) as server:
         requests = Requests(server.connection, "t")
         with BatchWriter(requests, ["id"], concurrency=4) as writer:
-            writer.put(items(110))
+            writer.send(items(110))
     assert written == Counter({f"{number}": 1 for number in range(110)})
     assert requests.counts.items == 110
     assert requests.counts.retries > 0
@@ -261,7 +261,7 @@ def test_items_that_are_never_processed_are_named() -> None:
             ),
             BatchWriter(requests, ["id"], concurrency=2) as writer,
         ):
-            writer.put(items(60))
+            writer.send(items(60))
 
 
 def test_a_refused_request_names_its_items_and_the_reason() -> None:
@@ -271,7 +271,7 @@ def test_a_refused_request_names_its_items_and_the_reason() -> None:
             pytest.raises(UnwrittenItemsError, match=r"30 items were not written .* because: .*bad item") as caught,
             BatchWriter(requests, ["id"], concurrency=1) as writer,
         ):
-            writer.put(items(30))
+            writer.send(items(30))
         assert caught.value.count == 30
         assert isinstance(caught.value.original_error, RequestFailedError)
 
@@ -287,7 +287,7 @@ def test_many_requests_are_under_way_at_once() -> None:
         scripted_server(answer) as server,
         BatchWriter(Requests(server.connection, "t"), ["id"], concurrency=6) as writer,
     ):
-        writer.put(items(150))
+        writer.send(items(150))
 
 
 def test_an_error_of_the_caller_ends_the_writing_at_once() -> None:
@@ -297,6 +297,6 @@ def test_an_error_of_the_caller_ends_the_writing_at_once() -> None:
     with scripted_server(answer) as server:
         requests = Requests(server.connection, "t")
         with pytest.raises(RuntimeError, match="mine"), BatchWriter(requests, ["id"], concurrency=2) as writer:
-            writer.put(items(50))
+            writer.send(items(50))
             raise RuntimeError("mine")
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("dynamodb-write")]

@@ -20,7 +20,7 @@ from spark_dynamo.source.location import find
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.source.plan import plan_read
 from spark_dynamo.source.reader import TableReader, assemble
-from spark_dynamo.source.writer import CONCURRENT_REQUESTS, PutWriter, slices
+from spark_dynamo.source.writer import CONCURRENT_REQUESTS, ItemWriter, slices
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
 from tests.benchmarks.items import KEYS, SCHEMA, batches
@@ -134,7 +134,7 @@ def stage_assemble(endpoint: str) -> Iterator[Work]:
 def write(endpoint: str, items: int, lazily: bool = False) -> Iterator[Work]:
     """Write that many items in one task, from batches made before or one by one."""
     connection = Connection(endpoint_url=endpoint)
-    writer = PutWriter(connection, describe_table(dynamodb_client(connection), TABLE), TABLE, SCHEMA)
+    writer = ItemWriter(connection, describe_table(dynamodb_client(connection), TABLE), TABLE, SCHEMA)
     ready = None if lazily else list(batches(items))
     yield lambda: writer.write(batches(items) if ready is None else iter(ready)).items
 

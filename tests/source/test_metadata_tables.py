@@ -13,6 +13,7 @@ from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.metadata.models import PipelineConfig, PipelineRunLog, StageInfo
 from spark_dynamo.metadata.tables import create_tables
 from spark_dynamo.schema.bridge import struct_type
+from spark_dynamo.source.explain import explain_read
 from tests.conftest import Server
 
 ANYTHING = {
@@ -96,3 +97,14 @@ def test_logical_names_follow_environment_and_prefix(spark: SparkSession, tables
     assert by_logical_name.count() == by_physical_name.count() == 0
     with pytest.raises(Exception, match="no table 'metadata-tests_staging_table_config'"):
         spark.read.format("dynamo-meta").options(**tables, environment="staging").load("table_config").collect()
+
+
+def test_run_logs_are_queried_by_their_indexes(tables: dict[str, str]) -> None:
+    plan = explain_read(
+        "pipeline_run_logs", **tables, filter="pipeline_id = 'sales' AND start_time >= '2026-11-01' AND status = 'failed'"
+    )
+    assert (plan.access, plan.index) == ("Query", "pipeline_id-start_time-index")
+    assert plan.key_condition == "pipeline_id = 'sales' AND start_time >= '2026-10-30'"  # wide enough for any time zone
+    by_status = explain_read("pipeline_run_logs", **tables, filter="status IN ('failed', 'lost')")
+    assert (by_status.index, by_status.requests) == ("status-start_time-index", 2)
+    assert explain_read("pipeline_run_logs", **tables, filter="run_id = 'r-1'").access == "GetItem"

@@ -15,7 +15,7 @@ from pyspark.sql.types import LongType, StringType, StructType, VariantType
 from spark_dynamo.aws.client import raw_client
 from spark_dynamo.aws.tables import describe_table
 from spark_dynamo.errors import DuplicateKeyError, InvalidItemError, SchemaError, UnwrittenItemsError
-from spark_dynamo.source.writer import PutWriter
+from spark_dynamo.source.writer import ItemWriter
 from spark_dynamo.wire.items import ItemDecoder, RawItemEncoder, check_item_schema, item_schema
 from tests.conftest import Server
 from tests.wire.strategies import canonical, to_boto
@@ -35,9 +35,9 @@ def the_same(items: list[dict[str, Any]]) -> list[Any]:
     return sorted((canonical({"M": item}) for item in items), key=lambda item: repr((item[1]["id"], item[1].get("n"))))
 
 
-def put_writer(server: Server, table: str, item_format: str, **settings: Any) -> PutWriter:
+def put_writer(server: Server, table: str, item_format: str, **settings: Any) -> ItemWriter:
     description = describe_table(server.client, table)
-    return PutWriter(
+    return ItemWriter(
         server.connection, description, table, item_schema(item_format), item_format=item_format, **settings
     )
 

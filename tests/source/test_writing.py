@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.tables import describe_table
 from spark_dynamo.errors import DuplicateKeyError, InvalidItemError
-from spark_dynamo.source.writer import PutWriter, Written, check_keys
+from spark_dynamo.source.writer import ItemWriter, Written, check_keys
 from tests.conftest import Server
 
 
@@ -211,9 +211,9 @@ def test_equal_keys_are_an_error_before_anything_is_sent(spark: SparkSession, se
     assert server.items(table) == []
 
 
-def put_writer(server: Server, table: str, schema: StructType, **settings: Any) -> PutWriter:
+def put_writer(server: Server, table: str, schema: StructType, **settings: Any) -> ItemWriter:
     description = describe_table(server.client, table)
-    return PutWriter(server.connection, description, table, schema, **settings)
+    return ItemWriter(server.connection, description, table, schema, **settings)
 
 
 KEYED = StructType().add("id", "string").add("n", "long")
