@@ -101,7 +101,9 @@ def test_logical_names_follow_environment_and_prefix(spark: SparkSession, tables
 
 def test_run_logs_are_queried_by_their_indexes(tables: dict[str, str]) -> None:
     plan = explain_read(
-        "pipeline_run_logs", **tables, filter="pipeline_id = 'sales' AND start_time >= '2026-11-01' AND status = 'failed'"
+        "pipeline_run_logs",
+        **tables,
+        filter="pipeline_id = 'sales' AND start_time >= '2026-11-01' AND status = 'failed'",
     )
     assert (plan.access, plan.index) == ("Query", "pipeline_id-start_time-index")
     assert plan.key_condition == "pipeline_id = 'sales' AND start_time >= '2026-10-30'"  # wide enough for any time zone
