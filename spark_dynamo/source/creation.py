@@ -9,15 +9,15 @@ from pyspark.sql.types import StructType
 from spark_dynamo.aws.client import dynamodb_client
 from spark_dynamo.aws.tables import KeyAttribute, KeyType, ensure_table, wait_until_active
 from spark_dynamo.errors import OptionError, SchemaError, nearest
-from spark_dynamo.source.location import connection, metadata_table, physical_name
+from spark_dynamo.source.location import Found, connection, metadata_table, physical_name
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.wire import types
 
 _KEY_TYPES = ("S", "N", "B")
 
 
-def ensure_target(options: SourceOptions, schema: StructType) -> None:
-    """Create the table on demand, with the keys that the options name, unless it exists, and wait until it is ACTIVE.
+def ensure_target(options: SourceOptions, schema: StructType) -> Found:
+    """The table, ACTIVE; it is created on demand, with the keys that the options name, unless it exists.
 
     Raises OptionError for keys that are no columns and for the metadata tables, SchemaError for a column that can be no key,
     ConfigurationError where the table exists with other keys.
@@ -31,10 +31,12 @@ def ensure_target(options: SourceOptions, schema: StructType) -> None:
     assert options.partition_key is not None
     partition_key = _key("partitionKey", options.partition_key, schema)
     sort_key = _key("sortKey", options.sort_key, schema) if options.sort_key else None
-    client, name = dynamodb_client(connection(options)), physical_name(options)
-    found = ensure_table(client, name, partition_key=partition_key, sort_key=sort_key)
-    if found.status != "ACTIVE":
+    place, name = connection(options), physical_name(options)
+    client = dynamodb_client(place)
+    table = ensure_table(client, name, partition_key=partition_key, sort_key=sort_key)
+    if table.status != "ACTIVE":
         wait_until_active(client, name)
+    return Found(place, name, table)
 
 
 def _key(option: str, name: str, schema: StructType) -> KeyAttribute:

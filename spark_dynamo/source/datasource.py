@@ -59,9 +59,7 @@ class DynamoDataSource(DataSource):
                 "mode", "'overwrite' is not supported; use mode('append'), which replaces items with the same keys"
             )
         options = self._parsed
-        if options.create_table:
-            ensure_target(options, schema)
-        found = self._find()
+        found = ensure_target(options, schema) if options.create_table else self._find()
         check_frame(schema, found.table, options.item_format)
         return ItemWriter(
             connection=found.connection,

@@ -20,7 +20,7 @@ from pyspark.sql.types import StructType
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.errors import InvalidResponseError, shorten
 from spark_dynamo.source.location import Found, find
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options import SourceOptions, option_texts
 from spark_dynamo.source.targets import explicit_target
 from spark_dynamo.wire.infer import InferredAttribute, infer_types
 from spark_dynamo.wire.seen import Fields
@@ -113,8 +113,7 @@ def infer_schema(table: str, **options: Any) -> InferredSchema:
     >>> with sd.local_dynamodb():  # doctest: +SKIP
     ...     print(sd.infer_schema("orders", samplingSize=500))
     """
-    given = {name: str(value) for name, value in options.items() if value is not None}
-    parsed = SourceOptions({**given, "table": table})
+    parsed = SourceOptions({**option_texts(options), "table": table})
     return infer(parsed, find(parsed))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.tables import KeyAttribute
-from spark_dynamo.predicates.intervals import ALL, Interval, domain_of
+from spark_dynamo.predicates.intervals import Interval, domain_of
 from spark_dynamo.predicates.ranges import Wire
 from spark_dynamo.predicates.tree import Node
 from spark_dynamo.source.targets import Target
@@ -73,7 +73,7 @@ def implied_attributes(predicate: Node | None, schema: StructType) -> set[str]:
     """The columns that every item has for which the predicate is true."""
     required = {field.name for field in schema if not field.nullable}
     if predicate is not None:
-        required |= {name for name in schema.names if domain_of(predicate, name) != ALL}
+        required |= {name for name in schema.names if not domain_of(predicate, name).is_all}
     return required
 
 
@@ -99,7 +99,8 @@ def _apart(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     for interval in intervals:
         last = apart[-1] if apart else None
         bounded = last is not None and (last.low is not None or interval.high is not None)
-        if last is not None and bounded and not last.high < interval.low:  # type: ignore[operator]
+        # an end too long for a key has become no bound at all
+        if last is not None and bounded and (last.high is None or not last.high < interval.low):  # type: ignore[operator]
             apart[-1] = _hull(last, interval)
         else:
             apart.append(interval)
@@ -172,10 +173,8 @@ def _sort_condition(interval: Interval) -> tuple[str, dict[str, Wire]]:
     if low is not None and high is not None:
         if interval.is_point:
             return "= :low", {":low": low}
-        return "BETWEEN :low AND :high", {
-            ":low": low,
-            ":high": high,
-        }  # both ends belong to it: no matter, it is a superset
+        # both ends belong to it: no matter, it is a superset
+        return "BETWEEN :low AND :high", {":low": low, ":high": high}
     if low is not None:
         return f"{'>=' if interval.low_inclusive else '>'} :low", {":low": low}
     assert high is not None

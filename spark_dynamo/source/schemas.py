@@ -50,7 +50,7 @@ def unknown_column(name: str, known: Iterable[str]) -> str:
     """The problem with a name that no column has, as a part of a sentence."""
     names = list(known)
     close = nearest(name, names)
-    hint = f"; did you mean '{close}'?" if close else ""
+    hint = f"; did you mean '{close}'?" if close else "."
     return f"names '{name}', and there is no such column{hint} The columns are {shorten(', '.join(names))}"
 
 

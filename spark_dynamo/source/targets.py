@@ -130,5 +130,5 @@ def _unknown_index(table: TableDescription, name: str) -> str:
     if not names:
         return f"is '{name}', and table '{table.name}' has no indexes"
     close = nearest(name, names)
-    hint = f"; did you mean '{close}'?" if close else ""
+    hint = f"; did you mean '{close}'?" if close else "."
     return f"is '{name}', and table '{table.name}' has no such index{hint} Its indexes are {shorten(', '.join(names))}"

@@ -142,6 +142,11 @@ def test_many_intervals_of_a_sort_key_are_disjoint_queries(plan: Plan) -> None:
     assert (told.requests, told.key_condition) == (1, "pipeline = 'a' AND day BETWEEN '1' AND '3'")
 
 
+def test_bounds_longer_than_a_key_may_be_are_left_out(plan: Plan) -> None:
+    told = plan(f"pipeline = 'a' AND (day BETWEEN 'a' AND '{'b' * 2000}' OR day BETWEEN 'c' AND 'd')")
+    assert (told.requests, told.key_condition) == (1, "pipeline = 'a' AND day BETWEEN 'a' AND 'd'")
+
+
 def test_budgets(plan: Plan) -> None:
     assert plan(maxReadUnits=100).units_per_second == 100
     assert plan(readRatio=0.5).units_per_second == 6000  # moto is warm for 12,000
