@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# processes that tests run in; each has its own servers and Spark session, and waits for them most of its time
+WORKERS ?= 2
 BIN = $(VENV)/bin
 # Spark starts its Python workers by the name `python3`
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -36,7 +38,7 @@ lint: setup  ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint  ## all checks and tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 format: setup  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spark_dynamo.config import DynamoDBConfig
     from spark_dynamo.errors import (
         AccessDeniedError,
+        ConditionFailedError,
         ConfigurationError,
         ConnectionError,
         DuplicateKeyError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         OptionError,
         RequestFailedError,
         SchemaError,
+        SchemaMismatchError,
         TableNotFoundError,
         UnwrittenItemsError,
         ValidationError,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     )
     from spark_dynamo.metadata.tables import create_tables
     from spark_dynamo.schema.bridge import struct_type
+    from spark_dynamo.schema.drift import Difference, compare, show_differences
     from spark_dynamo.schema.storage import StorageForm
     from spark_dynamo.source.datasource import register
     from spark_dynamo.source.explain import ReadPlan, explain_read
@@ -61,6 +64,7 @@ _HOMES = {
     "spark_dynamo.config": ("DynamoDBConfig",),
     "spark_dynamo.errors": (
         "AccessDeniedError",
+        "ConditionFailedError",
         "ConfigurationError",
         "ConnectionError",
         "DuplicateKeyError",
@@ -73,6 +77,7 @@ _HOMES = {
         "OptionError",
         "RequestFailedError",
         "SchemaError",
+        "SchemaMismatchError",
         "TableNotFoundError",
         "UnwrittenItemsError",
         "ValidationError",
@@ -91,6 +96,7 @@ _HOMES = {
     ),
     "spark_dynamo.metadata.tables": ("create_tables",),
     "spark_dynamo.schema.bridge": ("struct_type",),
+    "spark_dynamo.schema.drift": ("Difference", "compare", "show_differences"),
     "spark_dynamo.schema.storage": ("StorageForm",),
     "spark_dynamo.source.datasource": ("register",),
     "spark_dynamo.source.inference": ("InferredSchema", "infer_schema"),
@@ -100,10 +106,12 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AccessDeniedError",
+    "ConditionFailedError",
     "ConfigurationError",
     "ConnectionError",
     "DataFormat",
     "DataQualityResult",
+    "Difference",
     "DuplicateKeyError",
     "DynamoDBConfig",
     "DynamoDBWrapperError",
@@ -123,6 +131,7 @@ __all__ = [
     "RequestFailedError",
     "RunStatus",
     "SchemaError",
+    "SchemaMismatchError",
     "StageInfo",
     "StorageForm",
     "TableConfig",
@@ -131,11 +140,13 @@ __all__ = [
     "UnwrittenItemsError",
     "ValidationError",
     "__version__",
+    "compare",
     "create_tables",
     "explain_read",
     "infer_schema",
     "local_dynamodb",
     "register",
+    "show_differences",
     "struct_type",
 ]
 

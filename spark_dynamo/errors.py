@@ -8,12 +8,14 @@
     ├── ConnectionError              the server can't be reached or doesn't answer
     │   └── RequestFailedError       DynamoDB refused a request, or retries came to their end
     │       ├── AccessDeniedError    credentials are missing, expired or lack a permission
+    │       ├── ConditionFailedError rows that were not written because their condition was not met
     │       ├── InvalidResponseError an answer that is no valid DynamoDB JSON
     │       ├── TableNotFoundError   there is no such table or index
     │       └── UnwrittenItemsError  items that DynamoDB did not take within the retry budget
     ├── ItemNotFoundError            there is no item with that key (also a LookupError)
     ├── ValidationError              values that a model refuses, listed per field (also a ValueError)
     ├── SchemaError                  a schema or type that has no DynamoDB form (also a TypeError)
+    │   └── SchemaMismatchError      a frame whose schema is not the one that its model asks for
     └── ItemError                    one item that doesn't fit (also a ValueError)
         ├── MalformedItemError       an item read that doesn't fit the schema
         ├── InvalidItemError         a row that DynamoDB can't take
@@ -32,6 +34,7 @@ from typing import Any
 
 __all__ = [
     "AccessDeniedError",
+    "ConditionFailedError",
     "ConfigurationError",
     "ConnectionError",
     "DuplicateKeyError",
@@ -44,6 +47,7 @@ __all__ = [
     "OptionError",
     "RequestFailedError",
     "SchemaError",
+    "SchemaMismatchError",
     "TableNotFoundError",
     "UnwrittenItemsError",
     "ValidationError",
@@ -181,8 +185,43 @@ class TableNotFoundError(RequestFailedError):
         self.table = table
 
 
+_UNDONE = {"update": "updated in", "delete": "deleted from"}  # what did not happen to an item, else "written to"
+
+
+class ConditionFailedError(RequestFailedError):
+    """Rows that were not written because their condition was not met; `keys` names the first of them.
+
+    `found` is the first one's stored item in DynamoDB JSON, None where there is none with that key.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        count: int,
+        keys: Sequence[Mapping[str, object]],
+        reason: str,
+        found: Mapping[str, Any] | None = None,
+    ) -> None:
+        shown = ", ".join(show_key(key) for key in keys)
+        super().__init__(
+            f"{count} {'row was' if count == 1 else 'rows were'} not written to table '{table}', the first with the "
+            f"{'key' if len(keys) == 1 else 'keys'} {shown}, because: {reason}. Found: "
+            f"{'no item' if found is None else shorten(dict(found))}. Set option 'conditionFailed' to 'skip' to write the "
+            "others, or to a path that gets such rows",
+            code="ConditionalCheckFailedException",
+        )
+        self.table = table
+        self.count = count
+        self.keys = [dict(key) for key in keys]
+        self.reason = reason
+        self.found = None if found is None else dict(found)
+
+
 class UnwrittenItemsError(RequestFailedError):
-    """Items that DynamoDB did not take within the retry budget; `keys` names the first of them."""
+    """Items that DynamoDB did not take within the retry budget; `keys` names the first of them.
+
+    `operation` is what was to be done to them: put, insert, update or delete.
+    """
 
     def __init__(
         self,
@@ -190,12 +229,15 @@ class UnwrittenItemsError(RequestFailedError):
         count: int,
         keys: Sequence[Mapping[str, object]],
         original_error: BaseException | None = None,
+        *,
+        operation: str = "put",
         **context: Any,
     ) -> None:
         shown = ", ".join(show_key(key) for key in keys)
         cause = f", because: {original_error}" if original_error else ""
+        undone = f"{'item was' if count == 1 else 'items were'} not {_UNDONE.get(operation, 'written to')}"
         super().__init__(
-            f"{count} {'item was' if count == 1 else 'items were'} not written to table '{table}', the first with the "
+            f"{count} {undone} table '{table}', the first with the "
             f"{'key' if len(keys) == 1 else 'keys'} {shown}{cause}. The write is safe to repeat once the cause is gone",
             original_error,
             **context,
@@ -231,6 +273,26 @@ class SchemaError(DynamoDBWrapperError, TypeError):
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"Field '{path}': {problem}")
         self.path = path
+
+
+class SchemaMismatchError(SchemaError):
+    """A frame whose schema is not the one that its model asks for; `differences` has all of them, as `sd.compare` does.
+
+    `shown` is the same as a table of text. `path` leads to the first.
+    """
+
+    def __init__(self, *, table: str, model: str, differences: Sequence[Any], shown: str) -> None:
+        count = len(differences)
+        DynamoDBWrapperError.__init__(
+            self,
+            f"The frame for table '{table}' is not what model {model} asks for; {count} "
+            f"{'difference' if count == 1 else 'differences'}:\n{shown}\nSelect, rename or cast the columns so that no error is "
+            "left; warnings may stay",
+        )
+        self.path = differences[0].path
+        self.table = table
+        self.model = model
+        self.differences = list(differences)
 
 
 class ItemError(DynamoDBWrapperError, ValueError):

@@ -6,9 +6,11 @@ import atexit
 import logging
 import os
 import socket
+import threading
 import urllib.request
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from spark_dynamo.aws.announcement import Announcement, announce, find_announcement
 from spark_dynamo.aws.client import Connection, dynamodb_client
@@ -16,6 +18,8 @@ from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
 
 _HOST = "127.0.0.1"
+_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "WriteItem", "WriteItems")  # and those of batches and transactions
+_Application: TypeAlias = Callable[[dict[str, Any], Any], Any]
 
 
 class LocalDynamoDB:
@@ -100,7 +104,23 @@ def _start(port: int) -> Any:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request otherwise
     server = ThreadedMotoServer(ip_address=_HOST, port=port, verbose=False)
     server.start()
+    listening: Any = server._server
+    listening.app = _writing_in_turn(listening.app)
     return server
+
+
+def _writing_in_turn(app: _Application) -> _Application:
+    """The same server, but one write after the other: moto undoes a cancelled transaction with all written meanwhile."""
+    turn = threading.Lock()
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        if not operation.endswith(_WRITES):
+            return app(environ, start_response)
+        with turn:
+            return app(environ, start_response)
+
+    return answer
 
 
 def _check_free(port: int) -> None:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -24,14 +24,24 @@ os.environ |= {
     "SPARK_LOCAL_IP": "127.0.0.1",
 }
 
+import botocore.handlers  # noqa: E402
+import moto.core.models  # noqa: E402, F401
 from pyspark.sql import SparkSession  # noqa: E402
+from pyspark.sql.types import StructType  # noqa: E402
 
 from spark_dynamo.aws.client import Connection, dynamodb_client  # noqa: E402
 from spark_dynamo.aws.tables import Index, KeyAttribute, create_table, wait_until_active  # noqa: E402
 from spark_dynamo.errors import ConfigurationError  # noqa: E402
 from spark_dynamo.java import check_java  # noqa: E402
-from spark_dynamo.local import LocalDynamoDB  # noqa: E402
+from spark_dynamo.source.datasource import DynamoDataSource  # noqa: E402
+from spark_dynamo.source.writer import ItemWriter  # noqa: E402
 from tests.servers.dynamodb_local import dynamodb_local, require  # noqa: E402
+from tests.servers.moto import moto_server as moto_server_process  # noqa: E402
+
+# moto looks at each request of a process that has imported it, for which requests take botocore's slower way
+botocore.handlers.BUILTIN_HANDLERS[:] = [
+    handler for handler in botocore.handlers.BUILTIN_HANDLERS if "moto" not in type(handler[1]).__module__
+]
 
 
 def pytest_sessionstart() -> None:
@@ -73,6 +83,11 @@ class Server:
         wait_until_active(self.client, name)
         return name
 
+    def writer(self, table: str, schema: StructType, **options: str) -> ItemWriter:
+        """The writer that Spark gets for a frame of that schema."""
+        source = DynamoDataSource({**self.options, "table": table, **options})
+        return cast(ItemWriter, source.writer(schema, False))
+
     def put(self, table: str, *items: dict[str, Any]) -> None:
         """Items in DynamoDB JSON, as boto3's client takes it."""
         for item in items:
@@ -86,8 +101,8 @@ class Server:
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[Server]:
-    with LocalDynamoDB(share=False) as server:
-        yield Server("moto", server.endpoint_url)
+    with moto_server_process() as endpoint:
+        yield Server("moto", endpoint)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 import spark_dynamo.errors
 from spark_dynamo.errors import (
     AccessDeniedError,
+    ConditionFailedError,
     ConfigurationError,
     ConnectionError,
     DuplicateKeyError,
@@ -24,6 +25,7 @@ from spark_dynamo.errors import (
     OptionError,
     RequestFailedError,
     SchemaError,
+    SchemaMismatchError,
     TableNotFoundError,
     UnwrittenItemsError,
     ValidationError,
@@ -31,8 +33,10 @@ from spark_dynamo.errors import (
     shorten,
     show_key,
 )
+from spark_dynamo.schema.drift import Difference
 
 CAUSE = ValueError("cause")
+DIFFERENCE = Difference("a.b", "missing", "error", None, "STRING")
 KEY = {"id": "42", "day": 7}
 MALFORMED = {"table": "orders", "key": KEY, "attribute": "x.y", "expected": "BIGINT"}
 
@@ -62,6 +66,17 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
         "1 item was not written to table 'orders', the first with the key {id='42', day=7}. "
         "The write is safe to repeat once the cause is gone",
     ),
+    (
+        UnwrittenItemsError("orders", 2, [KEY], operation="delete"),
+        "2 items were not deleted from table 'orders', the first with the key {id='42', day=7}. "
+        "The write is safe to repeat once the cause is gone",
+    ),
+    (
+        ConditionFailedError("orders", 2, [KEY], "it exists", {"id": {"S": "42"}}),
+        "2 rows were not written to table 'orders', the first with the key {id='42', day=7}, because: it exists. Found: "
+        "{'id': {'S': '42'}}. Set option 'conditionFailed' to 'skip' to write the others, or to a path that gets such rows "
+        "[code=ConditionalCheckFailedException]",
+    ),
     (ItemNotFoundError("orders", KEY), "Table 'orders' has no item with the key {id='42', day=7}"),
     (
         ValidationError("Wrong:", {"a.b": "too long", "c": "missing"}, CAUSE),
@@ -69,6 +84,11 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
     ),
     (ValidationError("Wrong"), "Wrong"),
     (SchemaError("a[].b", "is bad"), "Field 'a[].b': is bad"),
+    (
+        SchemaMismatchError(table="orders", model="Order", differences=[DIFFERENCE], shown="a.b  missing"),
+        "The frame for table 'orders' is not what model Order asks for; 1 difference:\na.b  missing\n"
+        "Select, rename or cast the columns so that no error is left; warnings may stay",
+    ),
     (ItemError("What.", table="orders", key=KEY, attribute=None), "What."),
     (
         MalformedItemError(**MALFORMED, value="1.5", found="N", problem="it has a fraction"),
@@ -202,6 +222,7 @@ def test_the_tree_is_the_one_that_the_docstring_draws() -> None:
     ("error", "also"),
     [
         (ConfigurationError, ValueError), (OptionError, ValueError), (ValidationError, ValueError), (SchemaError, TypeError),
+        (SchemaMismatchError, SchemaError),
         (ItemError, ValueError), (MalformedItemError, ValueError), (ItemNotFoundError, LookupError),
         (DynamoDBWrapperError, Exception),
     ],

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql.types import StructType
 
 import spark_dynamo as sd
+from spark_dynamo.source.access import Access
+from spark_dynamo.source.reader import TableReader
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "spark_dynamo"
@@ -134,21 +138,22 @@ def test_a_task_loads_nothing_heavy(python: Callable[..., Any], moto_server: Any
 
     But pandas, where it is installed: Arrow imports it as soon as a Python value becomes a scalar, and so do Spark's writes.
     """
+    schema = StructType().add("id", "string").add("any", "variant").add("when", "timestamp")
+    table = moto_server.create()
+    reader = TableReader(moto_server.connection, table, ("id",), schema, Access("Scan", 1, {}, segments=1), schema)
+    writers = [
+        moto_server.writer(table, schema),
+        moto_server.writer(
+            table, schema, operation="update", condition="when <= new.when OR id IS NULL", maxWriteUnits="100"
+        ),
+    ]
     code = f"""
-import sys, pyarrow as pa
-from pyspark.sql.types import StructType
-from spark_dynamo.aws.client import Connection, raw_client
-from spark_dynamo.aws.tables import describe_table
-from spark_dynamo.source.access import Access
-from spark_dynamo.source.reader import TableReader
-from spark_dynamo.source.writer import ItemWriter
-connection = Connection("us-east-1", "{moto_server.endpoint}", access_key_id="local", secret_access_key="local")
-schema = StructType().add("id", "string").add("any", "variant").add("when", "timestamp")
-table = describe_table(raw_client(connection), "{moto_server.create()}")
-ItemWriter(connection, table, table.name, schema).write(iter([pa.record_batch({{
-    "id": ["a"], "any": pa.array([None], pa.struct([("value", pa.binary()), ("metadata", pa.binary())])),
-    "when": pa.array([0], pa.timestamp("us", "UTC"))}})]))
-reader = TableReader(connection, table.name, ("id",), schema, Access("Scan", 1, dict(), segments=1), schema)
+import pickle, sys, pyarrow as pa
+for writer in pickle.loads({pickle.dumps(writers)!r}):
+    writer.write(iter([pa.record_batch({{
+        "id": ["a"], "any": pa.array([None], pa.struct([("value", pa.binary()), ("metadata", pa.binary())])),
+        "when": pa.array([0], pa.timestamp("us", "UTC"))}})]))
+reader = pickle.loads({pickle.dumps(reader)!r})
 print(sum(batch.num_rows for part in reader.partitions() for batch in reader.read(part)))
 print([name for name in {HEAVY[1:]} if name in sys.modules])
 """

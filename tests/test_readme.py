@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
-from spark_dynamo.source.options import OPTIONS
+from spark_dynamo.source.option_table import OPTIONS
 from spark_dynamo.wire.types import LEAVES
 
 README = Path(__file__).parents[1] / "README.md"
@@ -73,13 +73,14 @@ def test_tables_are_those_of_the_code() -> None:
     assert with_tables(text) == text, "run: python -m tests.test_readme"
 
 
-def test_examples_run(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_run(spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) > 5
     names: dict[str, Any] = {"spark": spark}
     try:
         for block in blocks[1:]:  # the first one shows the idea before anything is set up
-            exec(compile(block, "README.md", "exec", dont_inherit=True), names)
+            code = block.replace("/tmp/orders", str(tmp_path))
+            exec(compile(code, "README.md", "exec", dont_inherit=True), names)
     finally:
         spark.catalog.dropTempView("orders")
         if "server" in names:

@@ -6,9 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteIte
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,120 +16,111 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_dynamo.aws.failures import explain_unprocessed
-from spark_dynamo.aws.requests import Requests, Stopped
-from spark_dynamo.errors import DynamoDBWrapperError, UnwrittenItemsError
+from spark_dynamo.aws.flight import Flight, consumed_write_units, write_units
 
 ITEMS_PER_REQUEST = 25
 _LARGEST_BODY = 14_000_000  # bytes; DynamoDB takes 16 MB, and a body of fewer items is no slower
-_SHOWN_KEYS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One kind of entry in a BatchWriteItem request: its name, and the name of what it holds."""
+    """One kind of entry in a BatchWriteItem request: its name, the name of what it holds, and the operation that it is."""
 
     name: str
     content: str
+    operation: str
 
 
-PUT = Entry("PutRequest", "Item")
-DELETE = Entry("DeleteRequest", "Key")
+PUT = Entry("PutRequest", "Item", "put")
+DELETE = Entry("DeleteRequest", "Key", "delete")
 
 
 class BatchWriter:
-    """Puts items or deletes keys by BatchWriteItem, at most `concurrency` requests at once; use it as a context manager.
+    """Puts items or deletes keys by BatchWriteItem; `flight` is the task's, which other senders may share.
 
-    `send` returns as soon as the requests are queued, and waits where too many are; leaving the context waits for all. No two
-    texts of one `send` may have the same key. Raises `UnwrittenItemsError`, with the first keys and the cause, where DynamoDB
-    refuses items or does not take them in time.
+    >>> from spark_dynamo.aws.requests import Requests
+    >>> def write(requests: Requests, items: pa.StringArray) -> None:
+    ...     with Flight(requests) as flight:
+    ...         BatchWriter(flight, ["id"]).send(items)
     """
 
-    def __init__(self, requests: Requests, key_names: Sequence[str], *, concurrency: int, entry: Entry = PUT) -> None:
-        self._requests = requests
+    def __init__(self, flight: Flight, key_names: Sequence[str]) -> None:
+        self.flight = flight
+        self.key_names = key_names
+
+    def send(self, texts: pa.StringArray, entry: Entry = PUT) -> None:
+        """Queue one put or delete for each text, which is the JSON of an item or of a key; no two with the same key.
+
+        Returns when the requests are queued, raises as `Flight.submit` does.
+        """
+        for body, count in request_bodies(self.flight.requests.table, texts, entry):
+            self.flight.submit(_Batch(self, entry, body, count))
+
+
+class _Batch:
+    """One request, and what of it is not written yet."""
+
+    __slots__ = ("_body", "_entry", "_writer", "left", "size")
+
+    def __init__(self, writer: BatchWriter, entry: Entry, body: bytes, count: int) -> None:
+        self._writer = writer
         self._entry = entry
-        self._key_names = key_names
-        self._room = threading.Semaphore(concurrency * 2)
-        self._pool = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="dynamodb-write")
-        self._pending: set[Future[None]] = set()
-        self._queued = 0
-        self._failure: tuple[Exception, bytes] | None = None
+        self._body = body
+        self.left = count
+        self.size = len(body)
 
-    def __enter__(self) -> BatchWriter:
-        return self
+    @property
+    def operation(self) -> str:
+        return self._entry.operation
 
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if kind is not None:
-            self._requests.stop.set()
-        try:
-            if kind is None:
-                self.wait()
-        finally:
-            self._requests.stop.set()
-            self._pool.shutdown(wait=True, cancel_futures=True)
+    def send(self) -> None:
+        requests = self._writer.flight.requests
+        while self.left:
+            if self._send_once():
+                requests.throttled("UnprocessedItems")
+                if not requests.backoff.failed():
+                    raise explain_unprocessed("items", requests.table, requests.backoff.tried())
 
-    def send(self, texts: pa.StringArray) -> None:
-        """Queue one put or delete for each text, which is the JSON of an item or of a key."""
-        for body, count in request_bodies(self._requests.table, texts, self._entry):
-            self._room.acquire()
-            if self._failure is not None:
-                self._room.release()
-                self.wait()
-            self._queued += count
-            future = self._pool.submit(self._write, body, count)
-            self._pending.add(future)
-            future.add_done_callback(self._done)
+    def keys(self, most: int) -> list[dict[str, object]]:
+        contents = [entry[self._entry.name][self._entry.content] for entry in self._entries()[:most]]
+        return [{name: next(iter(item[name].values())) for name in self._writer.key_names} for item in contents]
 
-    def wait(self) -> None:
-        """Return when all that was queued is written; raise `UnwrittenItemsError` where some of it could not be."""
-        for future in list(self._pending):
-            if not future.cancelled():
-                future.exception()
-        if self._failure is not None:
-            error, body = self._failure
-            if not isinstance(error, DynamoDBWrapperError):
-                raise error
-            (entries,) = orjson.loads(body)["RequestItems"].values()
-            keys = [self._key(entry) for entry in entries[:_SHOWN_KEYS]]
-            count = self._queued - self._requests.counts.items
-            raise UnwrittenItemsError(self._requests.table, count, keys, error) from error
+    def _send_once(self) -> int:
+        """Send as much as the budget allows for; the number of items that DynamoDB left unprocessed."""
+        requests = self._writer.flight.requests
+        each = write_units(len(self._body), self.left) / self.left
+        with requests.budget.reserve(requests.stop, most=self.left, each=each) as reservation:
+            body, count, later = self._part(reservation.limit)
+            answer = orjson.loads(
+                requests.send("BatchWriteItem", body, done=lambda content: False, reservation=reservation)
+            )
+            unprocessed = [entry for left in (answer.get("UnprocessedItems") or {}).values() for entry in left]
+            done = count - len(unprocessed)
+            units = consumed_write_units(answer)
+            reservation.settle(each * done if units is None else units, items=done)
+        if done:
+            requests.backoff.succeeded()
+        has_left = bool(unprocessed)
+        requests.counts.add(items=done, units=units or 0.0, bytes=len(body), retries=has_left, unprocessed=has_left)
+        self.left -= done
+        if unprocessed or later:
+            self._body = self._joined(unprocessed + later)
+        return len(unprocessed)
 
-    def _done(self, future: Future[None]) -> None:
-        self._pending.discard(future)
-        self._room.release()
+    def _part(self, limit: int | None) -> tuple[bytes, int, list[Any]]:
+        """The body of a request of at most that many items, their number, and the entries that are left for later."""
+        if limit is None or limit >= self.left:
+            return self._body, self.left, []
+        entries = self._entries()
+        return self._joined(entries[:limit]), limit, entries[limit:]
 
-    def _write(self, body: bytes, count: int) -> None:
-        try:
-            while count:
-                body, left = self._write_once(body, count)
-                if left:
-                    self._requests.throttled("UnprocessedItems")
-                    if not self._requests.backoff.failed():
-                        raise explain_unprocessed("items", self._requests.table, self._requests.backoff.tried())
-                count = left
-        except Stopped:
-            return
-        except Exception as error:  # whatever it is, the caller must hear of it
-            if self._failure is None:
-                self._failure = (error, body)
-            self._requests.stop.set()
+    def _entries(self) -> list[Any]:
+        (entries,) = orjson.loads(self._body)["RequestItems"].values()
+        return list(entries)
 
-    def _write_once(self, body: bytes, count: int) -> tuple[bytes, int]:
-        """Send a body of `count` items; the body and the number of those that DynamoDB left unprocessed."""
-        counts = self._requests.counts
-        answer = orjson.loads(self._requests.send("BatchWriteItem", body, done=lambda content: False))
-        unprocessed = answer.get("UnprocessedItems") or {}
-        left = sum(map(len, unprocessed.values()))
-        if left < count:
-            self._requests.backoff.succeeded()
-        units = sum(float(table["CapacityUnits"]) for table in answer.get("ConsumedCapacity") or ())
-        counts.add(items=count - left, units=units, bytes=len(body), retries=bool(left), unprocessed=bool(left))
-        if left:
-            body = orjson.dumps({"RequestItems": unprocessed, "ReturnConsumedCapacity": "TOTAL"})
-        return body, left
-
-    def _key(self, entry: Mapping[str, Any]) -> dict[str, object]:
-        item = entry[self._entry.name][self._entry.content]
-        return {name: next(iter(item[name].values())) for name in self._key_names}
+    def _joined(self, entries: list[Any]) -> bytes:
+        table = self._writer.flight.requests.table
+        return orjson.dumps({"RequestItems": {table: entries}, "ReturnConsumedCapacity": "TOTAL"})
 
 
 def request_bodies(table: str, texts: pa.StringArray, entry: Entry = PUT) -> Iterator[tuple[bytes, int]]:
@@ -143,21 +132,25 @@ def request_bodies(table: str, texts: pa.StringArray, entry: Entry = PUT) -> Ite
     head = b'{"RequestItems":{' + orjson.dumps(table) + b":["
     tail = b']},"ReturnConsumedCapacity":"TOTAL"}'
     entries = pc.binary_join_element_wise(f'{{"{entry.name}":{{"{entry.content}":', texts, "}}", "")
-    bounds = list(_bounds(entries))
+    bounds = [*group_bounds(entries, ITEMS_PER_REQUEST, _LARGEST_BODY)]
     joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), entries), ",")
     for index, (start, stop) in enumerate(pairwise(bounds)):
         yield head + joined[index].as_buffer().to_pybytes() + tail, stop - start
 
 
-def _bounds(entries: pa.StringArray) -> Iterator[int]:
-    """Where requests begin and end: every 25 items, or earlier where the body would grow too large."""
+def group_bounds(texts: pa.StringArray, most: int, largest: int) -> Iterator[int]:
+    """Where requests begin and end: at `most` texts, or earlier where they would come to more than `largest` bytes.
+
+    >>> list(group_bounds(pa.array(["aaaa", "bb", "c", "d"]), 3, 5))
+    [0, 1, 4]
+    """
     yield 0
-    ends = pc.cumulative_sum(pc.binary_length(entries).cast(pa.int64())).to_numpy()
+    ends = pc.cumulative_sum(pc.binary_length(texts).cast(pa.int64())).to_numpy()
     start = 0
-    while start < len(entries):
-        stop = min(start + ITEMS_PER_REQUEST, len(entries))
+    while start < len(texts):
+        stop = min(start + most, len(texts))
         before = ends[start - 1] if start else 0
-        while stop > start + 1 and ends[stop - 1] - before > _LARGEST_BODY:
+        while stop > start + 1 and ends[stop - 1] - before > largest:
             stop -= 1
         yield stop
         start = stop

@@ -8,7 +8,10 @@ Signing, endpoints and credentials are botocore's in both. Clients are never pic
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import socket
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +19,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
+from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
 from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
@@ -27,16 +31,27 @@ from botocore.exceptions import BotoCoreError
 from botocore.parsers import ResponseParser, ResponseParserFactory
 
 from spark_dynamo.aws.announcement import find_announcement
-from spark_dynamo.aws.failures import explain
+from spark_dynamo.aws.failures import check_answer, explain
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from spark_dynamo.config import DynamoDBConfig
 
-RAW_OPERATIONS = ("Scan", "Query", "GetItem", "BatchGetItem", "BatchWriteItem")
+RAW_OPERATIONS = (
+    "Scan",
+    "Query",
+    "GetItem",
+    "BatchGetItem",
+    "BatchWriteItem",
+    "PutItem",
+    "UpdateItem",
+    "DeleteItem",
+    "TransactWriteItems",
+)
 _AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _RAW_OUTPUTS = frozenset(f"{operation}Output" for operation in RAW_OPERATIONS)
+_under_way: dict[int, Any] = {}  # by thread: the connection of the raw request that it has under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +141,7 @@ def _client(connection: Connection, raw: bool, process: int) -> Any:  # process:
                 retries={"mode": "standard", "total_max_attempts": 1 if raw else connection.max_attempts},
                 parameter_validation=not raw,
                 tcp_keepalive=True,
-                # a fixed one for bulk work: botocore builds its own anew for each request, a tenth of what a request costs
-                user_agent=f"spark-dynamo Botocore/{botocore.__version__}" if raw else None,
+                user_agent_extra="spark-dynamo",
                 proxies={} if connection.is_loopback else None,  # a proxy can't reach this machine's own addresses
             ),
         )
@@ -137,7 +151,19 @@ def _client(connection: Connection, raw: bool, process: int) -> Any:  # process:
         for operation in RAW_OPERATIONS:
             client.meta.events.register(f"provide-client-params.dynamodb.{operation}", _keep_body)
             client.meta.events.register(f"before-call.dynamodb.{operation}", _put_body)
+        # botocore makes the endpoint's by the session's factory, but this one, which reads errors for `aws.sending`, by its own
+        client._response_parser = _RawParserFactory().create_parser("json")
+        client._endpoint.http_session._pool_classes_by_scheme.update(http=_HTTPPool, https=_HTTPSPool)
     return client
+
+
+def interrupt(threads: Iterable[threading.Thread]) -> None:
+    """Break the connections on which those threads have raw requests under way; the requests fail at once."""
+    for thread in threads:
+        sock = getattr(_under_way.get(thread.ident or 0), "sock", None)
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):  # it is closed already
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # that of TLS would pull the rug from under a reader
 
 
 def _session(connection: Connection) -> botocore.session.Session:
@@ -189,6 +215,27 @@ class _Ready(CredentialProvider):
         return self._credentials
 
 
+class _Followed:
+    """A pool of connections that notes which thread uses which of them."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]
+        _under_way[threading.get_ident()] = connection
+        return connection
+
+    def _put_conn(self, conn: Any) -> None:
+        _under_way.pop(threading.get_ident(), None)
+        super()._put_conn(conn)  # type: ignore[misc]
+
+
+class _HTTPPool(_Followed, AWSHTTPConnectionPool):
+    pass
+
+
+class _HTTPSPool(_Followed, AWSHTTPSConnectionPool):
+    pass
+
+
 class _RawParserFactory(ResponseParserFactory):
     """Parsers that hand back the body of a bulk operation untouched and leave all else to the stock parser."""
 
@@ -197,9 +244,12 @@ class _RawParserFactory(ResponseParserFactory):
         parse_stock = stock.parse
 
         def parse(response: Mapping[str, Any], shape: Any) -> Any:
-            if response["status_code"] >= 300 or shape is None or shape.name not in _RAW_OUTPUTS:
+            if shape is None or shape.name not in _RAW_OUTPUTS:
                 return parse_stock(response, shape)
             headers = {name.lower(): value for name, value in response["headers"].items()}
+            if response["status_code"] >= 300:
+                check_answer(response["body"], headers.get("x-amz-crc32"))  # what a condition found is in there
+                return parse_stock(response, shape)
             metadata = {"HTTPStatusCode": response["status_code"], "HTTPHeaders": headers}
             return {"Body": response["body"], "ResponseMetadata": metadata}
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from botocore.exceptions import (
@@ -33,11 +37,13 @@ THROTTLING_CODES = frozenset(
     {
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
         "RequestLimitExceeded",
         "ThrottledException",
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionConflictException",
         "TransactionInProgressException",
     }
 )
@@ -62,12 +68,27 @@ _CREDENTIAL_CODES = {
     "MissingAuthenticationToken": "The request carries no credentials. Set a profile, a role or keys",
     "UnrecognizedClientException": "AWS doesn't know the access key or session token. Check both, and the region",
 }
+_CONDITION_CODES = frozenset({"ConditionalCheckFailedException", "ConditionalCheckFailed"})
+_WAITING_CODES = frozenset(  # reasons of a cancelled transaction that pass
+    {
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "ThrottlingError",
+        "TransactionConflict",
+    }
+)
 _HOW_LONG = "; option retryTimeout says for how long it is tried"
 _LESS = "Raise the table's capacity, or lower the number of tasks"
 
 
 class CorruptAnswerError(Exception):
     """The body of an answer doesn't match its CRC32 header."""
+
+
+def check_answer(body: bytes, crc32: str | int | None) -> None:
+    """Raise `CorruptAnswerError` unless the body has the CRC32 that its header says, None where there is no such header."""
+    if crc32 is not None and int(crc32) != zlib.crc32(body):
+        raise CorruptAnswerError(f"the answer of {len(body)} bytes does not match its CRC32")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -100,9 +121,87 @@ def never_reached(error: BaseException) -> bool:
     return isinstance(error, EndpointConnectionError | ConnectTimeoutError)
 
 
+def may_be_done(error: BaseException) -> bool:
+    """Whether a request that failed for now may have taken effect all the same."""
+    return failure_kind(error) != "throttles" and not never_reached(error)
+
+
 def error_code(error: ClientError) -> str:
     """DynamoDB's own code, as in `ProvisionedThroughputExceededException`."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What DynamoDB says of one action of a cancelled transaction; `stored` is the item found, in DynamoDB JSON."""
+
+    code: str
+    message: str
+    stored: dict[str, Any] | None
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether the action's own condition was not met."""
+        return self.code in _CONDITION_CODES
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same transaction may succeed later."""
+        return self.code in _WAITING_CODES
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing was wrong with the action itself."""
+        return self.code == "None"
+
+
+def failed_condition(error: RequestFailedError) -> Cancellation | None:
+    """What was found where a single request's condition was not met; None for every other error."""
+    if error.code not in _CONDITION_CODES or not isinstance(error.original_error, ClientError):
+        return None
+    response: Mapping[str, Any] = error.original_error.response
+    return Cancellation(error.code or "", str(response.get("Error", {}).get("Message", "")), _item(response))
+
+
+def cancellations(error: RequestFailedError) -> list[Cancellation] | None:
+    """The reasons for which a transaction was cancelled, one per action; None for every other error."""
+    if error.code != "TransactionCanceledException" or not isinstance(error.original_error, ClientError):
+        return None
+    reasons: Sequence[Mapping[str, Any]] = error.original_error.response.get("CancellationReasons", ())
+    return [
+        Cancellation(str(reason.get("Code", "None")), str(reason.get("Message", "")), _item(reason))
+        for reason in reasons
+    ]
+
+
+def _item(response: Mapping[str, Any]) -> dict[str, Any] | None:
+    item = response.get("Item")
+    return {name: _json(value) for name, value in item.items()} if item else None
+
+
+def _json(value: Any) -> Any:
+    """An attribute value as botocore parses it in DynamoDB JSON: with binaries as base64 text."""
+    if isinstance(value, bytes):
+        return binascii.b2a_base64(value, newline=False).decode()
+    if isinstance(value, Mapping):
+        return {name: _json(element) for name, element in value.items()}
+    if isinstance(value, list):
+        return [_json(element) for element in value]
+    return value
+
+
+def explain_cancelled(table: str, key: str, reason: Cancellation, tried: str = "") -> RequestFailedError:
+    """The error where a transaction is cancelled because of that row and can't succeed, or has not in time."""
+    said = reason.message.removesuffix(".") or reason.code
+    if tried:
+        return RequestFailedError(
+            f"DynamoDB keeps cancelling transactions on table '{table}': {said}. {tried}{_HOW_LONG}. {_LESS}",
+            code=reason.code,
+        )
+    return RequestFailedError(
+        f"DynamoDB refused row {key} for table '{table}' and with it the transaction that it is in: {said}",
+        code=reason.code,
+    )
 
 
 def explain_unprocessed(what: Literal["keys", "items"], table: str, tried: str) -> RequestFailedError:

@@ -10,7 +10,6 @@ import logging
 import random
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,15 +18,18 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spark_dynamo.aws.budget import Budget, Reservation
-from spark_dynamo.aws.client import Connection, raw_client
+from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.failures import (
     CorruptAnswerError,
+    check_answer,
     explain,
     failure_kind,
     is_transient,
+    may_be_done,
     never_reached,
     throttling_reason,
 )
+from spark_dynamo.aws.sending import sender
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,8 @@ class Stopped(Exception):  # noqa: N818 - not an error: the task was told to end
 class Counts:
     """What a task's requests came to; threads add to it under its lock.
 
-    `items` are those that were written, or those that DynamoDB read (a filter gives the caller fewer). `retries` are the
+    `items` are those that were written, or those that DynamoDB read (a filter gives the caller fewer); `refused` are those
+    that were not written because of their condition. `retries` are the
     requests that were sent again, for one of four reasons: throttles, server errors, connection errors (no answer, or a
     damaged one) and answers that left something unprocessed. `waited` is the time that all threads spent on backoff.
 
@@ -68,6 +71,7 @@ class Counts:
     unprocessed: int = 0
     bytes: int = 0
     items: int = 0
+    refused: int = 0
     units: float = 0.0
     waited: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -79,7 +83,8 @@ class Counts:
                 setattr(self, name, getattr(self, name) + figure)
 
     def __str__(self) -> str:
-        done = f"{self.requests:,} requests, {self.items:,} items, {self.bytes / 1e6:,.1f} MB, {self.units:,.1f} units"
+        refused = f" ({self.refused:,} refused)" if self.refused else ""
+        done = f"{self.requests:,} requests, {self.items:,} items{refused}, {self.bytes / 1e6:,.1f} MB, {self.units:,.1f} units"
         named = ", ".join(f"{getattr(self, kind):,} {words}" for kind, words in _KINDS.items() if getattr(self, kind))
         if not named:
             return done
@@ -182,7 +187,7 @@ class Requests:
         self.chains: list[ChainCounts] = []
         self.stop = threading.Event()
         self.backoff = Backoff(self.stop, patience=patience, counts=self.counts)
-        self._client = raw_client(connection)
+        self._sender = sender(connection)
         self._throttling: Counter[str] = Counter()
         self._logged_at: float | None = None
 
@@ -192,12 +197,13 @@ class Requests:
         body: bytes,
         *,
         done: Callable[[bytes], bool] = lambda answer: True,
+        lost: Callable[[], None] = lambda: None,
         reservation: Reservation | None = None,
     ) -> bytes:
         """The body of the answer; transient failures are repeated, all others raise an error that says what to do.
 
-        `done` tells of an answer whether anything got done: one that says no does not end a time of failures. A
-        `reservation` is paid once more for each answer that was lost on its way.
+        `done` tells of an answer whether anything got done: one that says no does not end a time of failures. `lost` is called
+        before a request is sent again that may have taken effect, and a `reservation` is then paid once more.
         """
         routing = self._routing(operation)
         while True:
@@ -208,8 +214,10 @@ class Requests:
                 answer = self._once(operation, routing, body)
             except (BotoCoreError, ClientError, CorruptAnswerError) as error:
                 self._failed(operation, error, sent_at)
-                if reservation is not None and failure_kind(error) != "throttles":
-                    reservation.renew()
+                if may_be_done(error):
+                    lost()
+                    if reservation is not None:
+                        reservation.renew()
             else:
                 self.counts.add(requests=1)
                 if done(answer):
@@ -246,6 +254,8 @@ class Requests:
                 return {"RequestItems": {self.table: {}}}
             case "BatchWriteItem":
                 return {"RequestItems": {self.table: []}}
+            case "TransactWriteItems":
+                return {"TransactItems": [{"Put": {"TableName": self.table, "Item": {}}}]}
             case _:
                 return {"TableName": self.table}
 
@@ -266,9 +276,8 @@ class Requests:
         self.counts.add(retries=1)
 
     def _once(self, operation: str, routing: dict[str, Any], body: bytes) -> bytes:
-        answer = self._client._make_api_call(operation, {**routing, "RawBody": body})
-        content: bytes = answer["Body"]
-        expected = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-crc32")
-        if expected is not None and int(expected) != zlib.crc32(content):
-            raise CorruptAnswerError(f"the answer of {len(content)} bytes does not match its CRC32")
+        content, crc32 = self._sender.send(operation, routing, self.table, body)
+        if not content:  # even an answer that says nothing is {}
+            raise CorruptAnswerError("the answer is empty")
+        check_answer(content, crc32)
         return content

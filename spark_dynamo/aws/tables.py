@@ -12,7 +12,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -26,6 +27,7 @@ __all__ = [
     "DynamoDBClient",
     "Index",
     "KeyAttribute",
+    "ProvisionedUnits",
     "TableDescription",
     "create_table",
     "describe_table",
@@ -58,11 +60,20 @@ class KeyAttribute:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvisionedUnits:
+    """The capacity of a table, and of each of its global indexes, in units per second."""
+
+    read: int
+    write: int
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """A secondary index: its definition and, where it was described, its state.
 
     `projected` names the attributes of projection INCLUDE. `status`, `item_count` and `size_bytes` are None on an index
-    that was not described, `read_units` and `write_units` also where it has no provisioned throughput of its own.
+    that was not described, `status` also on a local one, which is there with its table; `read_units` and `write_units` are
+    None also where it has no provisioned throughput of its own.
     Two indexes are equal where their definitions are.
 
     >>> status = KeyAttribute("status", "S")
@@ -129,8 +140,9 @@ def create_table(
     partition_key: KeyAttribute,
     sort_key: KeyAttribute | None = None,
     indexes: Sequence[Index] = (),
+    provisioned: ProvisionedUnits | None = None,
 ) -> TableDescription:
-    """Ask for a new on-demand table and return at once, mostly with status CREATING.
+    """Ask for a new table, on demand where no capacity is `provisioned`, and return at once, mostly with status CREATING.
 
     Raises RequestFailedError with code ResourceInUseException where there is such a table already, and as
     `describe_table` does.
@@ -138,15 +150,17 @@ def create_table(
     keys = [(partition_key, sort_key), *((index.partition_key, index.sort_key) for index in indexes)]
     types = {attribute.name: attribute.type for pair in keys for attribute in pair if attribute}
     secondary: dict[str, list[dict[str, Any]]] = {"GSI": [], "LSI": []}
+    throughput = _throughput(provisioned)
     for index in indexes:
-        secondary[index.kind].append(_index_request(index))
+        secondary[index.kind].append({**_index_request(index), **(throughput if index.kind == "GSI" else {})})
     lists = {"GlobalSecondaryIndexes": secondary["GSI"], "LocalSecondaryIndexes": secondary["LSI"]}
     with _named_errors(client, name):
         response = client.create_table(
             TableName=name,
-            BillingMode="PAY_PER_REQUEST",
+            BillingMode="PROVISIONED" if provisioned else "PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": types[key]} for key in types],
             KeySchema=_key_schema(partition_key, sort_key),
+            **throughput,
             **{parameter: requests for parameter, requests in lists.items() if requests},
         )
         return _description(response["TableDescription"])
@@ -159,17 +173,21 @@ def ensure_table(
     partition_key: KeyAttribute,
     sort_key: KeyAttribute | None = None,
     indexes: Sequence[Index] = (),
+    provisioned: ProvisionedUnits | None = None,
+    require_indexes: bool = False,
 ) -> TableDescription:
     """Create the table unless it exists with the same keys; then it is left as it is.
 
-    Raises ConfigurationError where the existing table has other keys. Indexes that an existing table lacks are named in
-    a log warning: what they serve then takes a Scan.
+    Raises ConfigurationError where the existing table has other keys, and with `require_indexes` where it lacks one of the
+    indexes or has another one of that name. Without, these are named in a log warning: what they serve then takes a Scan.
     """
     try:
         found = describe_table(client, name)
     except TableNotFoundError:
         try:
-            return create_table(client, name, partition_key=partition_key, sort_key=sort_key, indexes=indexes)
+            return create_table(
+                client, name, partition_key=partition_key, sort_key=sort_key, indexes=indexes, provisioned=provisioned
+            )
         except RequestFailedError as error:
             if error.code != "ResourceInUseException":
                 raise
@@ -180,14 +198,23 @@ def ensure_table(
             f"{_show_keys(partition_key, sort_key)} is needed. Choose another table prefix or environment, or move "
             "that table away"
         )
-    missing = [index.name for index in indexes if index not in found.indexes]
+    missing = [index for index in indexes if index not in found.indexes]
+    if missing and require_indexes:
+        raise ConfigurationError(_missing_index(found, name, missing[0]))
     if missing:
-        _log.warning("Table '%s' exists without the indexes %s: queries by them will scan it", name, ", ".join(missing))
+        names = ", ".join(index.name for index in missing)
+        _log.warning("Table '%s' exists without the indexes %s: queries by them will scan it", name, names)
     return found
 
 
-def wait_until_active(client: DynamoDBClient, name: str, *, timeout_seconds: float = _WAIT_SECONDS) -> None:
-    """Return when the table is ACTIVE, looked at twice a second; RequestFailedError after `timeout_seconds`."""
+def wait_until_active(
+    client: DynamoDBClient, name: str, *, indexes: Collection[str] = (), timeout_seconds: float = _WAIT_SECONDS
+) -> None:
+    """Return when the table and those of its indexes are ACTIVE, looked at twice a second.
+
+    RequestFailedError after `timeout_seconds`, and as `describe_table` has it.
+    """
+    deadline = time.monotonic() + timeout_seconds
     attempts = max(1, round(timeout_seconds / _POLL_SECONDS))
     with _named_errors(client, name):
         try:
@@ -203,6 +230,18 @@ def wait_until_active(client: DynamoDBClient, name: str, *, timeout_seconds: flo
                 error,
                 **_where(client),
             ) from error
+    while inactive := [
+        index.name
+        for index in (describe_table(client, name).indexes if indexes else ())
+        if index.name in indexes and index.status not in (None, "ACTIVE")
+    ]:
+        if time.monotonic() > deadline:
+            raise RequestFailedError(
+                f"Index '{inactive[0]}' of table '{name}' was not ACTIVE after {timeout_seconds:g} seconds. On a table with "
+                "many items that takes long; look at its status in DynamoDB, then repeat the call",
+                **_where(client),
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def enable_ttl(client: DynamoDBClient, name: str, attribute: str) -> bool:
@@ -245,6 +284,12 @@ def _key_schema(partition_key: KeyAttribute, sort_key: KeyAttribute | None) -> l
     return [{"AttributeName": attribute.name, "KeyType": role} for role, attribute in roles if attribute]
 
 
+def _throughput(provisioned: ProvisionedUnits | None) -> dict[str, Any]:
+    if provisioned is None:
+        return {}
+    return {"ProvisionedThroughput": {"ReadCapacityUnits": provisioned.read, "WriteCapacityUnits": provisioned.write}}
+
+
 def _index_request(index: Index) -> dict[str, Any]:
     projection: dict[str, Any] = {"ProjectionType": index.projection}
     if index.projected:
@@ -256,6 +301,25 @@ def _index_request(index: Index) -> dict[str, Any]:
 def _show_keys(partition_key: KeyAttribute, sort_key: KeyAttribute | None) -> str:
     keys = (("partition key", partition_key), ("sort key", sort_key))
     return " and ".join(f"{role} '{key.name}' ({key.type})" for role, key in keys if key)
+
+
+def _missing_index(found: TableDescription, name: str, index: Index) -> str:
+    wanted = f"index '{index.name}' with {_show_index(index)}"
+    other = next((_show_index(there) for there in found.indexes if there.name == index.name), None)
+    if other is None and index.name in found.multi_key_indexes:
+        other = "keys of several attributes"
+    if other is not None:
+        return (
+            f"Table '{name}' has index '{index.name}' with {other}, and {wanted} is needed. Choose another name for it"
+        )
+    return (
+        f"Table '{name}' exists without {wanted}, and only a new table is created with its indexes. Add it to that table "
+        "by UpdateTable, or leave it out"
+    )
+
+
+def _show_index(index: Index) -> str:
+    return f"{_show_keys(index.partition_key, index.sort_key)}, {index.kind}, projection {index.projection}"
 
 
 def _description(table: Mapping[str, Any]) -> TableDescription:

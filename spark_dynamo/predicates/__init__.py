@@ -1,1 +1,1 @@
-"""The read option `filter`: a SQL predicate in Spark's dialect, parsed, evaluated on batches, and told to DynamoDB."""
+"""Predicates in Spark's SQL, parsed: a read's `filter`, evaluated on batches and told to DynamoDB; a write's `condition`."""

@@ -18,7 +18,7 @@ _MOST_LISTED = 12
 def resolve(reference: Reference, schema: StructType) -> Path:
     """The path that a reference means; `OptionError` where there is no such column or field."""
     first, *rest = reference.steps
-    column = _field(first, schema.fields)
+    column = field_named(first, schema.fields)
     if column is None:
         raise refused(_unknown(f"'{first}'", first, schema.names, "column") + _dotted(reference, schema))
     kind, tag = column.dataType, types.storage_tag(column)
@@ -35,7 +35,7 @@ def resolve(reference: Reference, schema: StructType) -> Path:
             raise refused(
                 f"looks for '{name}' in '{below}', which is {types.ddl(kind)} and has no fields; {_AFTER_LOAD}"
             )
-        field = _field(name, kind.fields)
+        field = field_named(name, kind.fields)
         if field is None:
             raise refused(_unknown(f"'{reference.text}'", name, kind.names, "field"))
         steps.append(Field(field.name))
@@ -46,7 +46,7 @@ def resolve(reference: Reference, schema: StructType) -> Path:
 _AFTER_LOAD = "use .where(...) after load"
 
 
-def _field(name: str, fields: Sequence[StructField]) -> StructField | None:
+def field_named(name: str, fields: Sequence[StructField]) -> StructField | None:
     """The field of that name: the exact one, else the only one that differs in letter case."""
     exact = [field for field in fields if field.name == name]
     alike = exact or [field for field in fields if field.name.lower() == name.lower()]

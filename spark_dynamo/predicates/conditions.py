@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 from typing import Any, TypeAlias
 
-from spark_dynamo.predicates.ranges import EXISTS, Domain, Interval, Wire, prefixed
-from spark_dynamo.predicates.tree import Path
+from spark_dynamo.predicates.ranges import EXISTS, Domain, Interval, Wire, intersection, prefixed, union
+from spark_dynamo.predicates.tree import Path, RowValue
+
+# of one expression: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+LONGEST, MOST_OPERATORS = 4096, 300
 
 _MOST_OPERANDS = 100  # of one IN
 
@@ -17,7 +21,8 @@ class Placeholders:
     """What stands for names and values in DynamoDB's expressions of one request; equal ones share a placeholder.
 
     `names` and `values` are what a request wants as ExpressionAttributeNames and ExpressionAttributeValues, binary values
-    as bytes.
+    as bytes. `rows` are values that differ from row to row: placeholder and column. `prefix` keeps placeholders apart from those of
+    another expression in the same request.
 
     >>> placeholders = Placeholders()
     >>> placeholders.name("size"), placeholders.value("x"), placeholders.value("x")
@@ -28,18 +33,24 @@ class Placeholders:
 
     names: dict[str, str] = field(default_factory=dict)
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, str] = ("#n", ":v")
 
     def name(self, attribute: str) -> str:
         """The placeholder of an attribute's name."""
-        return _placeholder(self.names, "#n", attribute)
+        return _placeholder(self.names, self.prefix[0], attribute)
 
-    def value(self, value: Wire) -> str:
-        """The placeholder of a value."""
-        return _placeholder(self.values, ":v", _attribute_value(value))
+    def value(self, value: Wire | None) -> str:
+        """The placeholder of a value; None is the NULL of DynamoDB."""
+        return _placeholder(self.values, self.prefix[1], _attribute_value(value))
+
+    def row_value(self, column: str) -> str:
+        """The placeholder of a column of the row."""
+        return _placeholder(self.rows, ":r", column)
 
     def copy(self) -> Placeholders:
         """The same placeholders, to add to on trial."""
-        return Placeholders(dict(self.names), dict(self.values))
+        return replace(self, names=dict(self.names), values=dict(self.values), rows=dict(self.rows))
 
 
 def _placeholder(known: dict[str, Any], prefix: str, meaning: object) -> str:
@@ -54,7 +65,9 @@ def _placeholder(known: dict[str, Any], prefix: str, meaning: object) -> str:
 _ALL_DIGITS = Context(prec=38)
 
 
-def _attribute_value(value: Wire) -> dict[str, Any]:
+def _attribute_value(value: Wire | None) -> dict[str, Any]:
+    if value is None:
+        return {"NULL": True}
     if isinstance(value, bool):
         return {"BOOL": value}
     if isinstance(value, Decimal):
@@ -80,9 +93,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value within a condition."""
+    """A value within a condition; None is the NULL of DynamoDB."""
 
-    value: Wire
+    value: Wire | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,54 @@ class Either:
     pieces: tuple[Piece, ...]
 
 
-Piece: TypeAlias = Within | Said | Both | Either | bool  # True: nothing to say; False: never
+@dataclass(frozen=True, slots=True)
+class Negated:
+    """That the piece does not hold."""
+
+    piece: Piece
+
+
+Piece: TypeAlias = Within | Said | Both | Either | Negated | bool  # True: nothing to say; False: never
+
+
+def both(pieces: Iterable[Piece]) -> Piece:
+    """All of them, those about one path merged into one."""
+    flat = [inner for piece in pieces for inner in (piece.pieces if isinstance(piece, Both) else (piece,))]
+    if False in flat:
+        return False
+    merged = _merged([piece for piece in flat if piece is not True], intersection)
+    if any(isinstance(piece, Within) and piece.domain.is_empty for piece in merged):
+        return False
+    return Both(tuple(merged)) if len(merged) > 1 else merged[0] if merged else True
+
+
+def either(pieces: Iterable[Piece]) -> Piece:
+    """One of them, those about one path merged into one."""
+    flat = [inner for piece in pieces for inner in (piece.pieces if isinstance(piece, Either) else (piece,))]
+    if True in flat:
+        return True
+    merged = _merged([piece for piece in flat if piece is not False], union)
+    return Either(tuple(merged)) if len(merged) > 1 else merged[0] if merged else False
+
+
+def negated(piece: Piece) -> Piece:
+    """That it does not hold; twice is the piece itself."""
+    if isinstance(piece, bool):
+        return not piece
+    return piece.piece if isinstance(piece, Negated) else Negated(piece)
+
+
+def _merged(pieces: list[Piece], join: Callable[[Iterable[Domain]], Domain]) -> list[Piece]:
+    domains: dict[Path, list[Domain]] = {}
+    merged: dict[object, Piece] = {}
+    for piece in pieces:
+        if isinstance(piece, Within):
+            domains.setdefault(piece.path, []).append(piece.domain)
+        merged.setdefault(piece.path if isinstance(piece, Within) else piece, piece)
+    return [
+        replace(piece, domain=join(domains[piece.path])) if isinstance(piece, Within) else piece
+        for piece in merged.values()
+    ]
 
 
 def tagged(path: Path) -> Said:
@@ -119,6 +179,8 @@ def render(piece: Piece, placeholders: Placeholders, within: type[Any] | None = 
         inner = [render(inner, placeholders, type(piece)) for inner in piece.pieces]
         joined = (" AND " if isinstance(piece, Both) else " OR ").join(inner)
         return joined if within in (None, type(piece)) else f"({joined})"
+    if isinstance(piece, Negated):
+        return f"NOT {render(piece.piece, placeholders, Negated)}"
     assert isinstance(piece, Said)
     return "".join(_part(part, placeholders) for part in piece.parts)
 
@@ -126,6 +188,8 @@ def render(piece: Piece, placeholders: Placeholders, within: type[Any] | None = 
 def _part(part: str | Path | Literal, placeholders: Placeholders) -> str:
     if isinstance(part, Literal):
         return placeholders.value(part.value)
+    if isinstance(part, RowValue):
+        return placeholders.row_value(part.steps[0].name)
     if isinstance(part, Path):
         return ".".join(placeholders.name(name) for name in (part.column, *(step.name for step in part.steps)))
     return part
@@ -137,6 +201,8 @@ def operators(piece: Piece) -> int:
         return operators(_spelled(piece))
     if isinstance(piece, Both | Either):
         return len(piece.pieces) - 1 + sum(map(operators, piece.pieces))
+    if isinstance(piece, Negated):
+        return 1 + operators(piece.piece)
     words = " ".join(part for part in piece.parts if isinstance(part, str)).split() if isinstance(piece, Said) else []
     return 1 + 2 * words.count("AND") + words.count("NOT")
 

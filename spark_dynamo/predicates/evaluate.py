@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_dynamo.errors import OptionError
+from spark_dynamo.predicates.refusals import refused
 from spark_dynamo.predicates.tree import (
     And,
     ArrayContains,
@@ -250,7 +250,7 @@ def _scalar(value: Value, kind: pa.DataType, zone: str) -> pa.Scalar:
     if isinstance(value, Moment):
         micros = value.micros
         if value.local and kind.tz is not None:
-            micros = _instant(micros, zone)
+            micros = instant(micros, zone)
         return pa.scalar(micros, kind)
     return pa.scalar(value, kind)
 
@@ -260,7 +260,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d\d)(?::?(\d\d))?)?")
 
 
-def _instant(micros: int, zone: str) -> int:
+def instant(micros: int, zone: str) -> int:
     """The instant at which clocks in the zone show a local time, as Java's `LocalDateTime.atZone` finds it.
 
     Where clocks were set forward past it, the offset before counts; where they showed it twice, the earlier one.
@@ -283,8 +283,7 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise OptionError(
-            "filter",
+        raise refused(
             f"has a timestamp without a zone, and this system knows no time zone '{name}', which spark.sql.session."
             "timeZone names; give the timestamp a zone, as in '2026-11-01T10:30:00Z'",
         ) from error

@@ -6,7 +6,6 @@ a condition can't be said there, it is left out of an AND, and an OR is left out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -24,19 +23,22 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.predicates.conditions import (
+    LONGEST,
+    MOST_OPERATORS,
     Both,
-    Either,
     Literal,
     Piece,
     Placeholders,
     Said,
     Within,
+    both,
+    either,
     operators,
     render,
     tagged,
 )
 from spark_dynamo.predicates.intervals import OPPOSITE, leaf_domain
-from spark_dynamo.predicates.ranges import EXISTS, Domain, Wire, intersection, union
+from spark_dynamo.predicates.ranges import EXISTS, Domain, Wire
 from spark_dynamo.predicates.tree import (
     And,
     ArrayContains,
@@ -58,8 +60,7 @@ from spark_dynamo.predicates.tree import (
     paths,
 )
 
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-_LONGEST, _MOST_OPERATORS, _AND = 4096, 300, " AND "
+_AND = " AND "
 
 
 def filter_expression(
@@ -83,11 +84,11 @@ def filter_expression(
     conjuncts: list[Piece] = list(piece.pieces) if isinstance(piece, Both) else [piece]
     lengths = [_length(conjunct) for conjunct in conjuncts]
     while conjuncts:
-        if sum(lengths) <= _LONGEST:
+        if sum(lengths) <= LONGEST:
             trial = placeholders.copy()
             whole = Both(tuple(conjuncts))
             text = render(whole, trial)
-            if len(text) <= _LONGEST and operators(whole) <= _MOST_OPERATORS:
+            if len(text) <= LONGEST and operators(whole) <= MOST_OPERATORS:
                 placeholders.names, placeholders.values = trial.names, trial.values
                 return text
         largest = lengths.index(max(lengths))
@@ -99,38 +100,6 @@ def filter_expression(
 
 def _length(conjunct: Piece) -> int:
     return len(render(conjunct, Placeholders())) + len(_AND)
-
-
-def _both(pieces: Iterable[Piece]) -> Piece:
-    """All of them, those about one path merged into one."""
-    flat = [inner for piece in pieces for inner in (piece.pieces if isinstance(piece, Both) else (piece,))]
-    if False in flat:
-        return False
-    merged = _merged([piece for piece in flat if piece is not True], intersection)
-    if any(isinstance(piece, Within) and piece.domain.is_empty for piece in merged):
-        return False
-    return Both(tuple(merged)) if len(merged) > 1 else merged[0] if merged else True
-
-
-def _either(pieces: Iterable[Piece]) -> Piece:
-    flat = [inner for piece in pieces for inner in (piece.pieces if isinstance(piece, Either) else (piece,))]
-    if True in flat:
-        return True
-    merged = _merged([piece for piece in flat if piece is not False], union)
-    return Either(tuple(merged)) if len(merged) > 1 else merged[0] if merged else False
-
-
-def _merged(pieces: list[Piece], join: Callable[[Iterable[Domain]], Domain]) -> list[Piece]:
-    domains: dict[Path, list[Domain]] = {}
-    merged: dict[object, Piece] = {}
-    for piece in pieces:
-        if isinstance(piece, Within):
-            domains.setdefault(piece.path, []).append(piece.domain)
-        merged.setdefault(piece.path if isinstance(piece, Within) else piece, piece)
-    return [
-        replace(piece, domain=join(domains[piece.path])) if isinstance(piece, Within) else piece
-        for piece in merged.values()
-    ]
 
 
 def _coarser(piece: Piece) -> list[Piece]:
@@ -167,7 +136,7 @@ class _Necessary:
         if isinstance(node, IsTrue):
             return self.of(node.child, True) if truth else True
         if isinstance(node, And | Or):
-            join = _both if isinstance(node, And) is truth else _either
+            join = both if isinstance(node, And) is truth else either
             return join([self.of(child, truth) for child in node.children])
         if any(path.column in self._exclude for path in paths(node)):
             return True
@@ -216,12 +185,12 @@ def _like(node: Like, truth: bool) -> Piece | None:
         if not texts:
             return present
         begins = [_leaf(node, True)] if isinstance(pattern[0], str) else []
-        return _both([*begins, *(_contains(path, text) for text in texts[len(begins) :])])
+        return both([*begins, *(_contains(path, text) for text in texts[len(begins) :])])
     if len(texts) == 1 and pattern[-1] is Wildcard.MANY:
         if pattern == (texts[0], Wildcard.MANY):
-            return _both([present, Said(("NOT begins_with(", path, ", ", Literal(texts[0]), ")"))])
+            return both([present, Said(("NOT begins_with(", path, ", ", Literal(texts[0]), ")"))])
         if pattern == (Wildcard.MANY, texts[0], Wildcard.MANY):
-            return _both([present, Said(("NOT ", *_contains(path, texts[0]).parts))])
+            return both([present, Said(("NOT ", *_contains(path, texts[0]).parts))])
     return present
 
 
@@ -237,19 +206,19 @@ def _contains_element(node: ArrayContains, truth: bool) -> Piece:
     if not plain_text and not isinstance(element, _EXACT_ELEMENTS):
         return present
     said = _contains(path, _wire(node.value))
-    return said if truth else _both([present, Said(("NOT ", *said.parts))])
+    return said if truth else both([present, Said(("NOT ", *said.parts))])
 
 
 def _columns(node: ColumnComparison, truth: bool) -> Piece:
-    both = [operand.path if isinstance(operand, Size) else operand for operand in (node.left, node.right)]
+    pair = [operand.path if isinstance(operand, Size) else operand for operand in (node.left, node.right)]
     op = node.op if truth else OPPOSITE[node.op]
-    like = any(all(isinstance(path.kind, kinds) for path in both) for kinds in _TYPES_IN_ORDER)
-    if both == [node.left, node.right] and both[0] != both[1] and like and both[0].tag == both[1].tag:
-        text_of_number = both[0].tag == "N" and isinstance(both[0].kind, StringType)
+    like = any(all(isinstance(path.kind, kinds) for path in pair) for kinds in _TYPES_IN_ORDER)
+    if pair == [node.left, node.right] and pair[0] != pair[1] and like and pair[0].tag == pair[1].tag:
+        text_of_number = pair[0].tag == "N" and isinstance(pair[0].kind, StringType)
         if not text_of_number:
-            tags = (*tagged(both[0]).parts, " AND ", *tagged(both[1]).parts)
-            return Said((*tags, " AND ", both[0], f" {op} ", both[1]))
-    return _both([Within(path, EXISTS) for path in both])
+            tags = (*tagged(pair[0]).parts, " AND ", *tagged(pair[1]).parts)
+            return Said((*tags, " AND ", pair[0], f" {op} ", pair[1]))
+    return both([Within(path, EXISTS) for path in pair])
 
 
 def _wire(value: Value) -> Wire:

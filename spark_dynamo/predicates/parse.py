@@ -59,8 +59,13 @@ def parse_predicate(text: str, schema: StructType) -> Node:
     >>> parse_predicate("amount > 1.234", schema)  # doctest: +ELLIPSIS
     Comparison(operand=Path(column='amount', ...), op='>', value=Decimal('1.23'))
     """
+    return parse_references(text, lambda reference: resolve(reference, schema))
+
+
+def parse_references(text: str, resolve: Callable[[Reference], Path]) -> Node:
+    """The same, where `resolve` says what each name means."""
     skeleton = words(text)
-    return _Reader(text, skeleton, schema).predicate(_parsed(text, skeleton))
+    return _Reader(text, skeleton, resolve).predicate(_parsed(text, skeleton))
 
 
 def _parsed(text: str, skeleton: list[Word]) -> exp.Expression:
@@ -113,9 +118,9 @@ _MIRRORED: dict[Operator, Operator] = {"=": "=", "<": ">", "<=": ">=", ">": "<",
 class _Reader:
     """sqlglot's tree -> ours."""
 
-    def __init__(self, text: str, skeleton: list[Word], schema: StructType) -> None:
+    def __init__(self, text: str, skeleton: list[Word], resolve: Callable[[Reference], Path]) -> None:
         self._text = text
-        self._schema = schema
+        self._resolve = resolve
         self._words = {word.sql.strip("'"): word for word in skeleton if word.meaning is not None}
 
     def predicate(self, tree: exp.Expression) -> Node:
@@ -270,7 +275,7 @@ class _Reader:
         if isinstance(tree, exp.Column):
             meaning = self._words[tree.name].meaning if tree.name in self._words else None
             if isinstance(meaning, Reference):
-                return resolve(meaning, self._schema)
+                return self._resolve(meaning)
         return None
 
     def _size(self, tree: exp.Expression) -> Size:

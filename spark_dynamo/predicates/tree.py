@@ -58,6 +58,11 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
+class RowValue(Path):
+    """A column of the row that is about to be written, `new.<column>` in a write's condition; its name is the only step."""
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """The number of elements of an ARRAY, or of entries of a MAP, as an INT; null where the collection is."""
 

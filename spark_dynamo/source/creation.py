@@ -7,8 +7,17 @@ from typing import cast
 from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.client import dynamodb_client
-from spark_dynamo.aws.tables import KeyAttribute, KeyType, ensure_table, wait_until_active
+from spark_dynamo.aws.tables import (
+    Index,
+    KeyAttribute,
+    KeyType,
+    ProvisionedUnits,
+    describe_table,
+    ensure_table,
+    wait_until_active,
+)
 from spark_dynamo.errors import OptionError, SchemaError, nearest
+from spark_dynamo.source.index_specs import IndexSpec, parse_indexes
 from spark_dynamo.source.location import Found, connection, metadata_table, physical_name
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.wire import types
@@ -17,10 +26,11 @@ _KEY_TYPES = ("S", "N", "B")
 
 
 def ensure_target(options: SourceOptions, schema: StructType) -> Found:
-    """The table, ACTIVE; it is created on demand, with the keys that the options name, unless it exists.
+    """The table, ACTIVE with all indexes that the options name; unless it exists it is created, with keys and billing mode.
 
-    Raises OptionError for keys that are no columns and for the metadata tables, SchemaError for a column that can be no key,
-    ConfigurationError where the table exists with other keys.
+    Raises OptionError for keys that are no columns, for indexes that no table can have and for the metadata tables,
+    SchemaError for a column that can be no key, ConfigurationError where the table exists with other keys or without one of
+    the indexes. The billing mode of a table that exists stays as it is.
     """
     if metadata_table(options) is not None:
         raise OptionError(
@@ -31,19 +41,58 @@ def ensure_target(options: SourceOptions, schema: StructType) -> Found:
     assert options.partition_key is not None
     partition_key = _key("partitionKey", options.partition_key, schema)
     sort_key = _key("sortKey", options.sort_key, schema) if options.sort_key else None
+    specs = parse_indexes(options.indexes) if options.indexes else ()
+    indexes = [_index(spec, partition_key, sort_key, schema) for spec in specs]
     place, name = connection(options), physical_name(options)
     client = dynamodb_client(place)
-    table = ensure_table(client, name, partition_key=partition_key, sort_key=sort_key)
-    if table.status != "ACTIVE":
-        wait_until_active(client, name)
+    table = ensure_table(
+        client,
+        name,
+        partition_key=partition_key,
+        sort_key=sort_key,
+        indexes=indexes,
+        provisioned=_provisioned(options),
+        require_indexes=True,
+    )
+    statuses = {table.status, *(index.status for index in table.indexes if index in indexes)}
+    if statuses - {"ACTIVE", None}:  # a local index has no status of its own
+        wait_until_active(client, name, indexes=[index.name for index in indexes])
+        table = describe_table(client, name)
     return Found(place, name, table)
+
+
+def _provisioned(options: SourceOptions) -> ProvisionedUnits | None:
+    if (
+        options.read_capacity_units is None or options.write_capacity_units is None
+    ):  # both or none, the options are checked
+        return None
+    return ProvisionedUnits(options.read_capacity_units, options.write_capacity_units)
+
+
+def _index(spec: IndexSpec, partition_key: KeyAttribute, sort_key: KeyAttribute | None, schema: StructType) -> Index:
+    if spec.is_local and (sort_key is None or spec.partition_key != partition_key.name):
+        problem = (
+            f"its partition key must be the table's, '{partition_key.name}'"
+            if sort_key
+            else "option sortKey is missing"
+        )
+        raise OptionError(
+            "indexes", f"has the local index '{spec.name}', which needs a table with a sort key, and {problem}"
+        )
+    return Index(
+        spec.name,
+        _key("indexes", spec.partition_key, schema),
+        _key("indexes", spec.sort_key, schema) if spec.sort_key else None,
+        kind="LSI" if spec.is_local else "GSI",
+    )
 
 
 def _key(option: str, name: str, schema: StructType) -> KeyAttribute:
     if name not in schema.names:
         close = nearest(name, schema.names)
         hint = f"; did you mean '{close}'?" if close else ""
-        raise OptionError(option, f"is '{name}', and the frame has no such column{hint}")
+        does = "names" if option == "indexes" else "is"
+        raise OptionError(option, f"{does} '{name}', and the frame has no such column{hint}")
     field = schema[name]
     tag = types.leaf_of(field.dataType, types.storage_tag(field), name).tag if types.is_leaf(field.dataType) else ""
     if tag not in _KEY_TYPES:

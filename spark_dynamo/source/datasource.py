@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceWriter
+from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamWriter, DataSourceWriter
 from pyspark.sql.types import StructType
 
 from spark_dynamo.source.options import SourceOptions
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from spark_dynamo.source.location import Found
+    from spark_dynamo.source.write_plan import WritePlan
 
 # What a read or write needs to know of the world is imported inside the methods: they run once, on the driver's side, but
 # every worker of Spark that touches this class imports this module.
@@ -49,29 +51,24 @@ class DynamoDataSource(DataSource):
         return plan_read(self._parsed, self._find(), schema, self._full_schema)
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
-        """A writer that puts each row as an item, or deletes by key; the table is created first where that is asked for."""
-        from spark_dynamo.errors import OptionError
-        from spark_dynamo.source.creation import ensure_target
-        from spark_dynamo.source.writer import ItemWriter, check_frame
+        """A writer of frames of that schema; the table is created first where that is asked for."""
+        from spark_dynamo.source.writer import ItemWriter
 
-        if overwrite:
-            raise OptionError(
-                "mode", "'overwrite' is not supported; use mode('append'), which replaces items with the same keys"
-            )
+        return ItemWriter(self._plan_write(schema, overwrite))
+
+    def streamWriter(self, schema: StructType, overwrite: bool) -> DataSourceStreamWriter:  # noqa: N802 - Spark's name
+        """A writer of epochs; `overwrite` is output mode `complete`, in which the table holds exactly the last result."""
+        from spark_dynamo.source.stream_writer import ItemStreamWriter
+
+        return ItemStreamWriter(self._plan_write(schema, overwrite))
+
+    def _plan_write(self, schema: StructType, overwrite: bool) -> WritePlan:
+        from spark_dynamo.source.creation import ensure_target
+        from spark_dynamo.source.write_planner import plan_write
+
         options = self._parsed
-        found = ensure_target(options, schema) if options.create_table else self._find()
-        check_frame(schema, found.table, options.item_format)
-        return ItemWriter(
-            connection=found.connection,
-            table=found.table,
-            table_name=found.name,
-            schema=schema,
-            nulls=options.nulls,
-            duplicates=options.duplicates,
-            item_format=options.item_format,
-            operation=options.operation,
-            patience=options.retry_timeout,
-        )
+        find = partial(ensure_target, options, schema) if options.create_table else self._find
+        return plan_write(options, find, schema, overwrite)
 
     def _find(self) -> Found:
         from spark_dynamo.source.location import find

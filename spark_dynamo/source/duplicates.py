@@ -1,21 +1,28 @@
-"""Equal keys within one task's rows, found before anything is sent, in 16 bytes of memory per row.
+"""Equal keys within one task's rows, found before anything is sent, in 4 bytes of memory per row.
 
-Keys are remembered as fingerprints of 128 bits: two independent multilinear hashes modulo 2^64 with multipliers drawn anew in
-each process, so that two different keys meet with a chance below 2^-110, whoever chose them.
-Lemire and Kaser, "Strongly universal string hashing is fast", https://arxiv.org/abs/1202.4961
+Keys are remembered as fingerprints in sorted runs. A run of half a million keys goes to a temporary file, and only the first 32 of
+the 128 bits of each stay in memory: they rule out all but one of thousands of keys, for which the file is asked. The file has
+no name in the file system where the system allows that, so nothing is left of it, whatever ends the process.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
+import weakref
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-Words: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint64]]
-Flags: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
+from spark_dynamo.source.fingerprints import ROW_BYTES, Fingerprints, Flags, Words, found_in
+
+_Tops: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint32]]
+
+_KEYS_IN_MEMORY = 1 << 19
+_ROWS_PER_WRITE = 1 << 16
+_ROWS_APART = 1 << 10  # between rows that are read at once: one read of 16 KB is no slower than two of 16 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,9 @@ class Occurrences:
 
 
 class SeenKeys:
-    """The keys that a task has met so far.
+    """The keys that a task has met so far; with `fingerprints` of a seed of its own where none are given.
+
+    Runs of at least `keys_in_memory` keys go to a temporary file, on one of Spark's local disks where Spark names them.
 
     >>> seen = SeenKeys()
     >>> seen.add(pa.array(["a", "b", "a"])).last.tolist()
@@ -37,76 +46,109 @@ class SeenKeys:
     [False, True]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fingerprints: Fingerprints | None = None, *, keys_in_memory: int = _KEYS_IN_MEMORY) -> None:
+        self._keys_in_memory = keys_in_memory
+        self._fingerprints = fingerprints or Fingerprints.drawn()
         self._runs: list[tuple[Words, Words]] = []  # each sorted; every one less than half as long as the one before
+        self._file: _RunFile | None = None
 
     def add(self, keys: pa.StringArray) -> Occurrences:
         """Remember the keys of one batch, none of which may be null, and tell which of them repeat."""
-        high, low = _fingerprints(keys)
-        order = np.lexsort((low, high))  # stable: equal keys stay in row order
+        high, low = self._fingerprints.of(keys)
+        order = _order(high, low)
         high, low = high[order], low[order]
         new = np.ones(len(order), np.bool_)
         new[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
         end = np.ones(len(order), np.bool_)
         end[:-1] = new[1:]
-        earlier = np.zeros(len(order), np.bool_)
+        earlier = np.zeros(len(order), np.bool_) if self._file is None else self._file.found(high, low)
         for run in self._runs:
-            earlier |= _is_in(run, high, low)
+            earlier |= found_in(run, high, low)
         self._remember(high[new & ~earlier], low[new & ~earlier])
-        back = np.argsort(order)
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
         return Occurrences(new[back], end[back], earlier[back])
 
+    def to_bytes(self) -> bytes:
+        """The fingerprints of all keys, 16 bytes each, behind the 16 bytes of the seed's tag; for `KeptKeys`."""
+        if self._file is None:
+            return b"".join([self._fingerprints.tag, *map(_rows, self._runs)])
+        for run in self._runs:
+            self._file.append(run)
+        self._runs.clear()
+        return self._file.content()
+
     def _remember(self, high: Words, low: Words) -> None:
+        if not len(high):
+            return
         self._runs.append((high, low))
         while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
             (high1, low1), (high2, low2) = self._runs.pop(), self._runs.pop()
             high, low = np.concatenate([high1, high2]), np.concatenate([low1, low2])
-            order = np.lexsort((low, high))
+            order = np.argsort(high, kind="stable")  # of two sorted runs: one pass
             self._runs.append((high[order], low[order]))
+        if len(self._runs[0][0]) >= self._keys_in_memory:
+            self._file = self._file or _RunFile(self._fingerprints.tag)
+            self._file.append(self._runs.pop(0))
 
 
-def _is_in(run: tuple[Words, Words], high: Words, low: Words) -> Flags:
-    """Whether each fingerprint is in a sorted run; at most two of a run are taken to share their first half."""
-    run_high, run_low = run
-    if not len(run_high):
-        return np.zeros(len(high), np.bool_)
-    found = np.zeros(len(high), np.bool_)
-    for side, step in (("left", 0), ("right", -1)):
-        place = np.searchsorted(run_high, high, side=side) + step  # type: ignore[call-overload]
-        place = np.clip(place, 0, len(run_high) - 1)
-        found |= (run_high[place] == high) & (run_low[place] == low)
-    return found
+class _RunFile:
+    """Sorted runs one after the other in a temporary file, behind a tag of as many bytes as a fingerprint has."""
+
+    def __init__(self, tag: bytes) -> None:
+        # Spark tells its workers which disks are for what memory can't hold
+        folder = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder if os.path.isdir(folder) else None)  # noqa: PTH112, SIM115
+        weakref.finalize(self, self._file.close)
+        self._file.write(tag)
+        self._runs: list[tuple[int, _Tops]] = []  # each with the place of its first row
+        self._end = len(tag) // ROW_BYTES
+
+    def append(self, run: tuple[Words, Words]) -> None:
+        """Write one run."""
+        self._file.seek(0, os.SEEK_END)
+        for start in range(0, len(run[0]), _ROWS_PER_WRITE):
+            self._file.write(_rows(run, start, start + _ROWS_PER_WRITE))
+        self._file.flush()
+        self._runs.append((self._end, _tops(run[0])))
+        self._end += len(run[0])
+
+    def found(self, high: Words, low: Words) -> Flags:
+        """Which of the fingerprints, sorted by their first halves, are in the file."""
+        found = np.zeros(len(high), np.bool_)
+        wanted = _tops(high)
+        for begin, tops in self._runs:
+            first = np.searchsorted(tops, wanted)
+            rows = np.flatnonzero(tops[np.minimum(first, len(tops) - 1)] == wanted)
+            first, end = first[rows], np.searchsorted(tops, wanted[rows], side="right")
+            apart = np.flatnonzero(np.diff(first) > _ROWS_APART) + 1
+            for near in np.split(np.arange(len(rows)), apart) if len(rows) else ():
+                run = self._read(begin + int(first[near[0]]), begin + int(end[near[-1]]))
+                found[rows[near]] |= found_in(run, high[rows[near]], low[rows[near]])
+        return found
+
+    def _read(self, start: int, stop: int) -> tuple[Words, Words]:
+        self._file.seek(start * ROW_BYTES)
+        content = np.frombuffer(self._file.read((stop - start) * ROW_BYTES), "<u8").astype(np.uint64, copy=False)
+        return content[::2], content[1::2]
+
+    def content(self) -> bytes:
+        """All of it."""
+        self._file.seek(0)
+        return self._file.read()
 
 
-_multipliers: tuple[Words, Words] | None = None
+def _tops(high: Words) -> _Tops:
+    return (high >> np.uint64(32)).astype(np.uint32)
 
 
-def _fingerprints(keys: pa.StringArray) -> tuple[Words, Words]:
-    """Two 64-bit hashes of each key: the sum of each byte, plus 1, times a multiplier of its place."""
-    _, offset_buffer, data = keys.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32)[keys.offset : keys.offset + len(keys) + 1].astype(np.int64)
-    begin, end = int(offsets[0]), int(offsets[-1])
-    raw = np.frombuffer(data, np.uint8)[begin:end] if data is not None else np.empty(0, np.uint8)
-    codes = raw.astype(np.uint64) + np.uint64(1)  # so that a longer key of zero bytes differs from a shorter one
-    offsets = offsets - begin
-    places = np.arange(len(codes)) - np.repeat(offsets[:-1], np.diff(offsets))
-    longest = int(np.diff(offsets).max(initial=0))
-    first, second = _multipliers_for(longest)
-    return _sums(codes * first[places], offsets), _sums(codes * second[places], offsets)
+def _rows(run: tuple[Words, Words], start: int = 0, stop: int | None = None) -> bytes:
+    return np.stack([half[start:stop] for half in run], axis=1).astype("<u8", copy=False).tobytes()
 
 
-def _sums(terms: Words, offsets: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Words:
-    running = np.zeros(len(terms) + 1, np.uint64)
-    np.cumsum(terms, out=running[1:])
-    return running[offsets[1:]] - running[offsets[:-1]]
-
-
-def _multipliers_for(length: int) -> tuple[Words, Words]:
-    global _multipliers
-    if _multipliers is None or len(_multipliers[0]) < length:
-        known = np.empty((2, 0), np.uint64) if _multipliers is None else np.stack(_multipliers)
-        more = max(4096, length) - known.shape[1]
-        fresh = np.frombuffer(os.urandom(16 * more), np.uint64).reshape(2, more) | np.uint64(1)
-        first, second = np.concatenate([known, fresh], axis=1)
-        _multipliers = (first, second)
-    return _multipliers
+def _order(high: Words, low: Words) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The rows by their fingerprints; rows with equal ones stay in order."""
+    order = np.argsort(high)
+    if (np.diff(high[order]) == 0).any():
+        order = np.lexsort((low, high))  # stable, and several times as slow
+    return order

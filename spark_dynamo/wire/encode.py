@@ -1,16 +1,19 @@
 """Arrow record batches -> the JSON text of DynamoDB items: the write path's hot loop, the mirror of `decode`.
 
 Each column becomes a column of JSON text, `"name":{"S":"value"}`, by string kernels; a row's pieces are joined to the item.
-A null piece is left out, so a null attribute is not written. No Python object is made per item, but for VARIANT columns.
+A null piece is left out; where nulls are to be written, the column has none. No Python object is made per item, but for
+VARIANT columns.
 
 The tree of columns is built once from the schema; the loop over batches only calls it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import orjson
@@ -20,19 +23,32 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from spark_dynamo.errors import InvalidItemError, SchemaError
 from spark_dynamo.wire import types
-from spark_dynamo.wire.kernels import Unfit, encode_text, join, list_offsets
-from spark_dynamo.wire.variant import decode_variant
+from spark_dynamo.wire.apart import Apart, BadRow, others
+from spark_dynamo.wire.contents import DEEPEST_NESTING
+from spark_dynamo.wire.kernels import EMPTY_NAME, EMPTY_SET, Unfit, encode_text, join, list_offsets, refuse
+from spark_dynamo.wire.sizes import refuse_large
+from spark_dynamo.wire.variant.text import variant_text
 
-LARGEST_ITEM = 409_600  # bytes, as DynamoDB counts them
-DEEPEST_NESTING = 32
-_NULL = '{"NULL":true}'
-_EMPTY_NAME = "DynamoDB takes no empty attribute name; rename the key"
+_LONGEST_NAME = 65_535  # bytes
+NULL_VALUE = '{"NULL":true}'
 
 
-class _Column(Protocol):
+class Column(Protocol):
     """A node of the tree: a typed column becomes a column of `prefix{TAG:value}suffix`, null where it is null."""
 
-    def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array: ...
+    def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array:
+        """The column of JSON text; `Unfit` where DynamoDB can't take a value."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A value that DynamoDB can't take: its column (None where it is the item), its path, and why."""
+
+    column: str | None
+    path: str
+    value: object
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +64,11 @@ class _LeafColumn:
 
 @dataclass(frozen=True, slots=True)
 class _ListColumn:
-    element: _Column
+    element: Column
 
     def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array:
-        elements = pc.fill_null(self.element.encode(values.flatten(), "", ""), _NULL)
+        with _belonging_to(values):
+            elements = pc.fill_null(self.element.encode(values.flatten(), "", ""), NULL_VALUE)
         return join(f'{prefix}{{"L":[', _join_lists(values, elements), f"]}}{suffix}")
 
 
@@ -63,31 +80,40 @@ class _SetColumn:
 
     def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array:
         elements = values.flatten()
-        if elements.null_count:
-            raise Unfit(None, "a set can't hold NULL; filter it out of the array", f"{self.path}[]")
-        if pc.any(pc.equal(pc.list_value_length(values), 0)).as_py():
-            raise Unfit([], "DynamoDB has no empty sets; replace it by NULL", self.path)
-        text = _at(f"{self.path}[]", self.leaf.encode, elements)
-        self._check_distinct(values, text)
+        with _belonging_to(values):
+            _at(f"{self.path}[]", _refuse_nulls, elements)
+            text = _at(f"{self.path}[]", self.leaf.encode, elements)
+        _at(self.path, _refuse_empty, values)
+        with _belonging_to(values):
+            self._check_distinct(values, text)
         return join(f'{prefix}{{"{self.tag}":[', _join_lists(values, join('"', text, '"')), f"]}}{suffix}")
 
     def _check_distinct(self, values: pa.Array, text: pa.Array) -> None:
         codes = pc.dictionary_encode(self.leaf.canonical(text)).indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        owners = np.repeat(np.arange(len(values)), np.diff(list_offsets(values).to_numpy()))
-        pairs = owners * (len(text) + 1) + codes
+        pairs = _owners(values) * (len(text) + 1) + codes
         _, first, count = np.unique(pairs, return_index=True, return_counts=True)
         if (count > 1).any():
-            value = text[int(first[count > 1][0])].as_py()
-            raise Unfit(value, "it stands twice in a set; use array_distinct", self.path)
+            places = np.sort(first[count > 1]).tolist()
+            twice = {place: (text[place].as_py(), "it stands twice in a set; use array_distinct") for place in places}
+            raise Unfit(twice, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenNulls:
+    """A column or field whose nulls are NULL attributes."""
+
+    column: Column
+
+    def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array:
+        return pc.fill_null(self.column.encode(values, prefix, suffix), f"{prefix}{NULL_VALUE}{suffix}")
 
 
 @dataclass(frozen=True, slots=True)
 class _StructColumn:
-    columns: Mapping[str, _Column]
-    nulls: bool
+    columns: Mapping[str, Column]
 
     def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array:
-        body = _encode_fields(self.columns, values.flatten(), len(values), self.nulls)
+        body = encode_fields(self.columns, values.flatten(), len(values))
         if values.null_count:
             body = pc.if_else(values.is_valid(), body, pa.scalar(None, pa.string()))
         return join(f'{prefix}{{"M":{{', body, f"}}}}{suffix}")
@@ -95,46 +121,45 @@ class _StructColumn:
 
 @dataclass(frozen=True, slots=True)
 class _MapColumn:
-    value: _Column
+    value: Column
     path: str
 
     def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array:
         entry = pa.struct([("key", values.type.key_type), ("value", values.type.item_type)])
         lists = values.cast(pa.list_(entry))
         keys, items = lists.flatten().flatten()
-        if pc.any(pc.equal(pc.binary_length(keys), 0)).as_py():
-            raise Unfit("", _EMPTY_NAME, f"{self.path}{{}}")
-        names = join('"', _at(self.path, encode_text, keys), '":')
-        texts = join(names, pc.fill_null(self.value.encode(items, "", ""), _NULL))
+        with _belonging_to(lists):
+            _at(f"{self.path}{{}}", _refuse_bad_names, keys)
+            names = join('"', _at(self.path, encode_text, keys), '":')
+            texts = join(names, pc.fill_null(self.value.encode(items, "", ""), NULL_VALUE))
         return join(f'{prefix}{{"M":{{', _join_lists(lists, texts), f"}}}}{suffix}")
 
 
 @dataclass(frozen=True, slots=True)
 class _VariantColumn:
     path: str
+    containers: int  # lists and maps around each value
 
     def encode(self, values: pa.Array, prefix: str, suffix: str) -> pa.Array:
-        texts = [None if row is None else variant_text(row, self.path) for row in values.to_pylist()]
+        texts: list[str | None] = []
+        found: dict[int, tuple[object, str]] = {}
+        for place, row in enumerate(values.to_pylist()):
+            try:
+                texts.append(None if row is None else variant_text(row, self.containers))
+            except ValueError as problem:
+                texts.append(None)
+                found[place] = "the VARIANT", str(problem)
+        if found:
+            raise Unfit(found, self.path)
         return join(prefix, pa.array(texts, pa.string()), suffix)
-
-
-def variant_text(variant: Mapping[str, bytes], path: str) -> str:
-    """A VARIANT as the JSON text of its attribute value; `Unfit` where it has none."""
-    try:
-        text = orjson.dumps(decode_variant(variant["value"], variant["metadata"])).decode()
-    except (ValueError, TypeError) as problem:
-        raise Unfit("the VARIANT", str(problem), path) from None
-    if '{"":' in text or ',"":' in text:  # within a string every quote has a backslash before it
-        raise Unfit("the VARIANT", _EMPTY_NAME, path)
-    return text
 
 
 class Encoder(Protocol):
     """Turns record batches into the JSON text of items, to be put into a table.
 
     `key_schema` has the key attributes with their storage forms, `encode_with_keys` gives one text a row and the rows' keys
-    as columns of `key_schema`. A row that DynamoDB can't take raises `InvalidItemError`, and nothing is returned then; but
-    keys that are null, empty or too long are left to the caller.
+    as columns of `key_schema`. A row that DynamoDB can't take raises `InvalidItemError`, and nothing is returned then, but
+    by `encode_apart`, which sorts such rows out. Keys that are null, empty or too long are left to the caller.
     """
 
     @property
@@ -146,13 +171,18 @@ class Encoder(Protocol):
         """The items' texts and keys."""
         ...
 
+    def encode_apart(self, batch: pa.RecordBatch) -> Apart:
+        """The same for the rows that DynamoDB can take, and the others."""
+        ...
+
 
 class ItemEncoder:
     """Turns record batches of one schema into the JSON text of items, `{"id":{"S":"a"},"n":{"N":"7"}}`.
 
-    `nulls` says what a null of a column or a struct's field becomes: `omit` no attribute, `write` a NULL attribute. Nulls in
-    lists and maps are always NULL values. A row that DynamoDB can't take raises `InvalidItemError` with the row's key (the
-    columns `key_names`) and the reason; no text is returned then.
+    `nulls` says what a null of a column or a struct's field becomes: `omit` no attribute, `write` a NULL attribute, `auto` what
+    the field's metadata says (`types.NULLS_KEY`), else no attribute. Nulls in lists and maps are always NULL values. A row that
+    DynamoDB can't take raises `InvalidItemError` with the row's key (the columns `key_names`) and the reason; no text is
+    returned then.
 
     >>> schema = StructType().add("id", "string").add("n", "long")
     >>> encoder = ItemEncoder(schema, table="orders", key_names=["id"])
@@ -160,55 +190,59 @@ class ItemEncoder:
     ['{"id":{"S":"a"},"n":{"N":"7"}}']
     """
 
-    def __init__(self, schema: StructType, *, table: str, key_names: Sequence[str] = (), nulls: str = "omit") -> None:
+    def __init__(self, schema: StructType, *, table: str, key_names: Sequence[str] = (), nulls: str = "auto") -> None:
         types.arrow_schema(schema)  # every column must have a DynamoDB form
         self._table = table
         self.key_schema = StructType([field for field in schema.fields if field.name in key_names])
-        self._nulls = nulls == "write"
-        self._columns = {field.name: _column_of_field(field, self._nulls) for field in schema.fields}
+        self._columns = _columns_of(schema, nulls, "", 1)
 
     def encode(self, batch: pa.RecordBatch) -> pa.StringArray:
         """The text of one item a row."""
         try:
-            texts = self._encode(batch)
-        except Unfit as unfit:
-            raise self._explain(batch, unfit) from None
-        check_sizes(self._table, texts, self._keys(batch))
+            texts = join("{", encode_fields(self._columns, batch.columns, batch.num_rows), "}")
+            refuse_large(texts)
+        except Unfit:
+            raise self.encode_apart(batch).bad[0].error from None
         return texts
 
     def encode_with_keys(self, batch: pa.RecordBatch) -> tuple[pa.StringArray, pa.RecordBatch]:
         """The same, and the key attributes' columns."""
         return self.encode(batch), self._keys(batch)
 
+    def encode_apart(self, batch: pa.RecordBatch) -> Apart:
+        """The rows that DynamoDB can take, and the others, whose items are without the attributes that it can't."""
+        found: dict[int, list[_Finding]] = defaultdict(list)
+        pieces = [
+            _piece_apart(name, column, values, found)
+            for (name, column), values in zip(self._columns.items(), batch.columns, strict=True)
+        ]
+        texts = join("{", _join_fields(pieces, batch.num_rows), "}")
+        try:
+            refuse_large(texts)
+        except Unfit as unfit:
+            for row, (value, problem) in unfit.places.items():
+                found[row].append(_Finding(None, "", value, problem))
+        rows = others(batch.num_rows, found)
+        keys = self._keys(batch)
+        bad = [self._bad_row(batch, row, found[row], texts[row].as_py()) for row in sorted(found)]
+        return Apart(texts.take(pa.array(rows)), keys.take(pa.array(rows)), rows, bad)
+
     def _keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch.select(self.key_schema.names)
 
-    def _encode(self, batch: pa.RecordBatch) -> pa.StringArray:
-        body = _encode_fields(self._columns, batch.columns, batch.num_rows, self._nulls)
-        return join("{", body, "}")
-
-    def _explain(self, batch: pa.RecordBatch, unfit: Unfit) -> InvalidItemError:
-        """The error for the first row that has no DynamoDB form, found by halving the batch."""
-        start, stop = 0, batch.num_rows
-        while stop - start > 1:
-            middle = (start + stop) // 2
-            try:
-                self._encode(batch.slice(start, middle - start))
-            except Unfit as earlier:
-                unfit, stop = earlier, middle
-            else:
-                start = middle
-        try:
-            self._encode(batch.slice(start, 1))
-        except Unfit as exact:
-            unfit = exact
-        return InvalidItemError(
+    def _bad_row(self, batch: pa.RecordBatch, row: int, findings: Sequence[_Finding], item: str) -> BadRow:
+        first, *more = findings
+        error = InvalidItemError(
             table=self._table,
-            key=key_of(self._keys(batch), start),
-            attribute=unfit.path,
-            value=unfit.value,
-            problem=unfit.problem,
+            key=key_of(self._keys(batch), row),
+            attribute=first.path or None,
+            value=first.value,
+            problem="; ".join(
+                [first.problem, *(f"and '{other.path}': {other.problem}" for other in more if other.path)]
+            ),
         )
+        unfit = {found.column: _text(batch.column(found.column), row) for found in findings if found.column}
+        return BadRow(row, error, item, unfit)
 
 
 def key_of(keys: pa.RecordBatch, row: int) -> dict[str, object]:
@@ -217,70 +251,34 @@ def key_of(keys: pa.RecordBatch, row: int) -> dict[str, object]:
 
 
 def check_sizes(table: str, texts: pa.StringArray, keys: pa.RecordBatch) -> None:
-    """Raise `InvalidItemError` for the first item that is larger than DynamoDB's largest.
-
-    The JSON text is never shorter than the item as DynamoDB counts it, so only long texts need counting.
-    """
-    large = pc.greater(pc.binary_length(texts), LARGEST_ITEM)
-    for row in np.flatnonzero(large.to_numpy(zero_copy_only=False)).tolist():
-        size = item_size(orjson.loads(texts[row].as_py()))
-        if size > LARGEST_ITEM:
-            raise InvalidItemError(
-                table=table,
-                key=key_of(keys, row),
-                attribute=None,
-                value=None,
-                problem=f"the item is {size:,} bytes, and DynamoDB takes at most {LARGEST_ITEM:,} with names and values; "
-                "keep large values in S3 and their address here, or split the item",
-            )
+    """Raise `InvalidItemError` for the first item that is larger than DynamoDB's largest."""
+    try:
+        refuse_large(texts)
+    except Unfit as unfit:
+        key = key_of(keys, next(iter(unfit.places)))
+        raise InvalidItemError(table=table, key=key, attribute=None, value=None, problem=unfit.problem) from None
 
 
-def item_size(attributes: Mapping[str, Mapping[str, object]]) -> int:
-    """The size of an item in bytes as DynamoDB counts it: names and values in UTF-8, 3 + 1 per entry for lists and maps.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
-
-    >>> item_size({"id": {"S": "a"}, "n": {"N": "7"}})
-    6
-    """
-    return sum(len(name.encode()) + _value_size(attribute) for name, attribute in attributes.items())
-
-
-def _value_size(attribute: Mapping[str, object]) -> int:
-    ((tag, value),) = attribute.items()
-    return _SIZES[tag](value)
-
-
-_SIZES: Mapping[str, Callable[[Any], int]] = {
-    "S": lambda text: len(text.encode()),
-    "N": lambda text: _number_size(text),
-    "B": lambda text: len(text) // 4 * 3 - text.count("=", -2),
-    "BOOL": lambda _: 1,
-    "NULL": lambda _: 1,
-    "SS": lambda texts: sum(len(text.encode()) for text in texts),
-    "NS": lambda texts: sum(map(_number_size, texts)),
-    "BS": lambda texts: sum(len(text) // 4 * 3 - text.count("=", -2) for text in texts),
-    "L": lambda elements: 3 + sum(1 + _value_size(element) for element in elements),
-    "M": lambda attributes: 3 + len(attributes) + item_size(attributes),
-}
-
-
-def _number_size(text: str) -> int:
-    """One byte for two significant digits, and one more, two for a negative number."""
-    digits = text.upper().split("E")[0].lstrip("-").replace(".", "").strip("0")
-    return (len(digits) + 1) // 2 + 1 + text.startswith("-")
-
-
-def _column_of_field(field: StructField, nulls: bool, prefix: str = "", depth: int = 1) -> _Column:
+def column_of_field(field: StructField, nulls: str, prefix: str = "", depth: int = 1) -> Column:
+    """The node for a field, null where the field is; `nulls` is for the structs within, `prefix` the path of what it is in."""
     return _column(field.dataType, types.storage_tag(field), nulls, prefix + field.name, depth)
 
 
-def _column(kind: DataType, tag: str | None, nulls: bool, path: str, depth: int) -> _Column:
+def _columns_of(struct: StructType, nulls: str, prefix: str, depth: int) -> dict[str, Column]:
+    """The nodes for all fields, with nulls left out or written, as the option says, or with `auto` the field itself."""
+    columns = {}
+    for field in struct.fields:
+        column = column_of_field(field, nulls, prefix, depth)
+        written = types.null_is_written(field, prefix + field.name) if nulls == "auto" else nulls == "write"
+        columns[field.name] = _WrittenNulls(column) if written else column
+    return columns
+
+
+def _column(kind: DataType, tag: str | None, nulls: str, path: str, depth: int) -> Column:
     if depth > DEEPEST_NESTING:
         raise SchemaError(path, f"it is nested more than {DEEPEST_NESTING} levels deep, which DynamoDB refuses")
     if isinstance(kind, StructType):
-        fields = {field.name: _column_of_field(field, nulls, f"{path}.", depth + 1) for field in kind.fields}
-        return _StructColumn(fields, nulls)
+        return _StructColumn(_columns_of(kind, nulls, f"{path}.", depth + 1))
     if isinstance(kind, ArrayType):
         leaf_tag = types.element_tag(kind, tag, path)
         if leaf_tag is not None:
@@ -290,19 +288,43 @@ def _column(kind: DataType, tag: str | None, nulls: bool, path: str, depth: int)
     if isinstance(kind, MapType):
         return _MapColumn(_column(kind.valueType, None, nulls, f"{path}{{}}", depth + 1), path)
     if isinstance(kind, VariantType):
-        return _VariantColumn(path)
+        return _VariantColumn(path, depth - 1)
     return _LeafColumn(types.leaf_of(kind, tag, path), path)
 
 
-def _encode_fields(
-    columns: Mapping[str, _Column], values: Sequence[pa.Array], rows: int, nulls: bool
-) -> pa.StringArray:
-    """The inside of each row's braces: the pieces of its fields with commas between, nulls left out or written."""
-    pieces = []
-    for (name, column), array in zip(columns.items(), values, strict=True):
-        prefix = f"{orjson.dumps(name).decode()}:"
-        piece = column.encode(array, prefix, "")
-        pieces.append(pc.fill_null(piece, prefix + _NULL) if nulls else piece)
+def encode_fields(columns: Mapping[str, Column], values: Sequence[pa.Array], rows: int) -> pa.StringArray:
+    """The inside of each row's braces: the pieces of its fields with commas between; null pieces are left out."""
+    pieces = [_piece(name, column, array) for (name, column), array in zip(columns.items(), values, strict=True)]
+    return _join_fields(pieces, rows)
+
+
+def _piece(name: str, column: Column, values: pa.Array) -> pa.StringArray:
+    """One field of each row, `"name":{...}`."""
+    return column.encode(values, f"{orjson.dumps(name).decode()}:", "")
+
+
+def _piece_apart(name: str, column: Column, values: pa.Array, found: dict[int, list[_Finding]]) -> pa.StringArray:
+    """The same, with null for what has no DynamoDB form; that is told to `found`."""
+    rows, kept = np.arange(len(values)), values
+    while True:
+        try:
+            piece = _piece(name, column, kept)
+        except Unfit as unfit:
+            for place, (value, problem) in unfit.places.items():
+                found[int(rows[place])].append(_Finding(name, unfit.path, value, problem))
+            good = others(len(kept), unfit.places)
+            rows, kept = rows[good], kept.take(pa.array(good))
+        else:
+            break
+    if len(rows) == len(values):
+        return piece
+    places = np.full(len(values), -1)
+    places[rows] = np.arange(len(rows))
+    return piece.take(pa.array(places, mask=places < 0))
+
+
+def _join_fields(pieces: Sequence[pa.StringArray], rows: int) -> pa.StringArray:
+    """The pieces of each row with commas between; nulls are left out."""
     if any(not piece.null_count for piece in pieces):
         return pc.binary_join_element_wise(*pieces, ",", null_handling="skip")
     # Arrow's `skip` drops a row without a trace where all pieces are null: begin each with "", and cut the first comma
@@ -323,7 +345,38 @@ def _at(path: str, encode: types.Encode, values: pa.Array) -> pa.Array:
     try:
         return encode(values)
     except Unfit as unfit:
-        raise Unfit(unfit.value, unfit.problem, path) from None
+        raise unfit.at(path) from None
+
+
+def _owners(lists: pa.ListArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """For each element of `lists.flatten()` the row of its list."""
+    return np.repeat(np.arange(len(lists)), np.diff(list_offsets(lists).to_numpy()))
+
+
+@contextmanager
+def _belonging_to(lists: pa.ListArray) -> Iterator[None]:
+    """A finding about elements becomes one about their lists."""
+    try:
+        yield
+    except Unfit as unfit:
+        raise unfit.above(_owners(lists)) from None
+
+
+def _refuse_nulls(elements: pa.Array) -> pa.Array:
+    refuse(elements, elements.is_null(), "a set can't hold NULL; filter it out of the array")
+    return elements
+
+
+def _refuse_empty(sets: pa.ListArray) -> pa.Array:
+    refuse(sets, pc.equal(pc.list_value_length(sets), 0), EMPTY_SET)
+    return sets
+
+
+def _refuse_bad_names(names: pa.StringArray) -> pa.Array:
+    length = pc.binary_length(names)
+    refuse(names, pc.equal(length, 0), EMPTY_NAME)
+    refuse(names, pc.greater(length, _LONGEST_NAME), f"DynamoDB's attribute names have at most {_LONGEST_NAME:,} bytes")
+    return names
 
 
 def _show(column: pa.Array, row: int) -> object:
@@ -331,3 +384,8 @@ def _show(column: pa.Array, row: int) -> object:
         return column[row].as_py()
     except (ValueError, OverflowError, UnicodeDecodeError):  # beyond Python's dates, or no UTF-8
         return str(column.slice(row, 1))
+
+
+def _text(column: pa.Array, row: int) -> str:
+    """A value that has no DynamoDB form, whole, as text that JSON can hold."""
+    return str(_show(column, row)).encode(errors="backslashreplace").decode()

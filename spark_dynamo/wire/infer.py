@@ -18,6 +18,10 @@ What was seen (`seen`) merges in any order to the same; types are chosen at the 
 | nothing but NULL | STRING |
 | nothing but empty L, nothing but empty M | ARRAY<STRING>, MAP<STRING, STRING> |
 
+NULL and missing are both null in Spark. A column or field whose every null was NULL in the sample has the metadata
+`{"dynamodb_nulls": "write"}`, so that it is written back as it was. Where some were missing, a null is written as no attribute,
+which no index refuses; where both were seen, that is a loss, and a warning says so. A VARIANT tells the two apart.
+
 Metadata belongs to columns and struct fields. An array's elements and a map's values have none, so there sets and numbers
 kept as text are VARIANT. `numberType` replaces the rows for N: `decimal` has the third row for all numbers, `double` DOUBLE,
 `string` STRING with the number's own text.
@@ -33,7 +37,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -60,6 +64,7 @@ _DIGITS = 38  # of Spark's widest decimal
 _USUAL_SCALE = 18
 _EXACT_IN_DOUBLE = 15  # digits that survive in any double
 _LONGEST_EXAMPLE = 40  # characters
+_MOST_NAMED = 10  # attributes in one warning
 _MOST_SHOWN = 20  # elements of a nested example: more than fit
 _SIMPLE_NAME = re.compile(r"[^.`\[\]{}]+")
 _PLAIN: Mapping[str, DataType] = {"S": StringType(), "BOOL": BooleanType(), "B": BinaryType()}
@@ -107,7 +112,7 @@ def infer_types(items: Fields, keys: Mapping[str, str], number_type: str = "auto
     if not items.count:
         choice.warnings.append("The sample has no items, so the schema has the key attributes only")
     schema = choice.struct(items, "", keys)
-    return Inference(schema, tuple(choice.attributes), tuple(choice.warnings))
+    return Inference(schema, tuple(choice.attributes), (*choice.losses(), *choice.warnings))
 
 
 class _Choice:
@@ -116,7 +121,19 @@ class _Choice:
     def __init__(self, number_type: str) -> None:
         self.attributes: list[InferredAttribute] = []
         self.warnings: list[str] = []
+        self._null_or_missing: list[str] = []
         self._number_type = number_type
+
+    def losses(self) -> Iterator[str]:
+        """What a write of the frame would change, as one warning: it does no harm to those who only read."""
+        names, more = self._null_or_missing[:_MOST_NAMED], len(self._null_or_missing) - _MOST_NAMED
+        if names:
+            *first, last = names if more <= 0 else [*names, f"{more:,} more"]
+            yield (
+                f"{', '.join(first)}{' and ' if first else ''}{last} {'are' if first else 'is'} NULL in some items and missing "
+                "in others: both are read as null and written back as missing; to copy items as they are, read and write them "
+                "with itemFormat 'json'"
+            )
 
     def struct(self, fields: Fields, prefix: str, keys: Mapping[str, str]) -> StructType:
         """The type of maps with these fields, or of items, whose key attributes come first."""
@@ -128,7 +145,13 @@ class _Choice:
                 place.counts.setdefault(keys[name], 0)  # a table knows its keys' types without any item
             present = sum(place.counts.values()) / max(fields.count, 1)
             kind, tag = self._place(place, prefix + _quoted(name), present)
-            struct.add(StructField(name, kind, name not in keys, {types.METADATA_KEY: tag} if tag else None))
+            metadata = {types.METADATA_KEY: tag} if tag else {}
+            if place.counts.get("NULL") and not isinstance(kind, VariantType):
+                if present == 1:
+                    metadata[types.NULLS_KEY] = "write"
+                else:
+                    self._null_or_missing.append(f"'{prefix}{_quoted(name)}'")
+            struct.add(StructField(name, kind, name not in keys, metadata))
         return struct
 
     def _place(self, place: Place, path: str, present: float) -> tuple[DataType, str | None]:

@@ -16,13 +16,16 @@ from pyspark.sql.types import BinaryType, DataType, StringType, StructField, Str
 
 from spark_dynamo.errors import InvalidItemError, MalformedItemError, SchemaError, shorten
 from spark_dynamo.wire import types
+from spark_dynamo.wire.apart import Apart, BadRow, Rows, others
 from spark_dynamo.wire.attributes import doubtful_places
-from spark_dynamo.wire.encode import LARGEST_ITEM, check_sizes, variant_text
+from spark_dynamo.wire.contents import check_contents, doubtful_contents
 from spark_dynamo.wire.envelope import ENVELOPES, EnvelopeName
-from spark_dynamo.wire.kernels import Unfit
+from spark_dynamo.wire.kernels import EMPTY_NAME, Unfit, check_utf8
 from spark_dynamo.wire.reference import bare
+from spark_dynamo.wire.sizes import LARGEST_ITEM, refuse_large
 from spark_dynamo.wire.structure import read_objects, structure
 from spark_dynamo.wire.variant import encode_variant
+from spark_dynamo.wire.variant.text import variant_text
 
 ITEM_COLUMN = "item"
 ITEM_TYPES: Mapping[str, DataType] = {"json": StringType(), "variant": VariantType()}
@@ -100,8 +103,8 @@ class ItemDecoder:
 class RawItemEncoder:
     """Takes the column `item` of record batches as the text of items, with no change; the counterpart of `ItemDecoder`.
 
-    `keys` are the table's key attributes and their types. Text that is no item with these raises `InvalidItemError`; the
-    content of strings, as in numbers and base64, is left to DynamoDB to judge.
+    `keys` are the table's key attributes and their types. Text that is no item with these, or one that DynamoDB refuses, raises
+    `InvalidItemError`; only the keys of secondary indexes are left to DynamoDB to judge.
 
     >>> encoder = RawItemEncoder("json", table="orders", keys={"id": "S"})
     >>> texts, keys = encoder.encode_with_keys(pa.record_batch({"item": ['{"id":{"S":"a"},"n":{"N":"1.0"}}']}))
@@ -126,40 +129,81 @@ class RawItemEncoder:
 
     def encode_with_keys(self, batch: pa.RecordBatch) -> tuple[pa.StringArray, pa.RecordBatch]:
         """The items' texts and keys."""
-        column = batch.column(0)
-        if column.null_count:
-            raise self._error(None, "an item must not be NULL; filter such rows out")
-        texts = self._texts(column)
-        try:
-            keys = self._keys_of(texts)
-        except ValueError:  # as pa.ArrowInvalid is, too
-            raise self._explain(texts) from None
-        check_sizes(self._table, texts, keys)
-        return texts, keys
+        found: dict[int, BadRow] = {}
+        texts = self._texts(batch.column(0), found)
+        if not found:
+            try:
+                keys, doubtful = self._read(texts)
+                if not any(self._judge(row, texts[row].as_py()) for row in doubtful):
+                    refuse_large(texts)
+                    return texts, keys
+            except (Unfit, ValueError):  # as pa.ArrowInvalid is, too
+                pass
+        raise self.encode_apart(batch).bad[0].error
 
-    def _texts_of_strings(self, column: pa.StringArray) -> pa.StringArray:
+    def encode_apart(self, batch: pa.RecordBatch) -> Apart:
+        """The rows that are items of the table, and the others."""
+        found: dict[int, BadRow] = {}
+        texts = self._texts(batch.column(0), found)
+        keys = None
+        while True:
+            rows = others(len(texts), found)
+            good = texts.take(pa.array(rows))
+            try:
+                keys, doubtful = self._read(good)
+            except ValueError as error:
+                keys, problem = None, f"it can't be put into the table: {error}"
+                doubtful = [place for place, text in enumerate(good.to_pylist()) if not _is_object(text)]
+                doubtful = doubtful or list(range(len(good)))
+            judged = [self._judge(int(rows[place]), good[place].as_py()) for place in doubtful]
+            bad = [row for row in judged if row]
+            if not bad and keys is None:  # a value twice in an object, say, which orjson lets through
+                place = self._first_misfit(good)
+                bad = [self._bad_row(int(rows[place]), good[place].as_py(), problem)]
+            if not bad:
+                break
+            found |= {row.row: row for row in bad}
+        apart = Apart(good, keys, rows, [found[row] for row in sorted(found)])
         try:
-            column.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise self._error(None, f"it is not valid UTF-8: {error}") from None
+            refuse_large(good)
+        except Unfit as unfit:
+            large = {int(rows[place]): problem for place, (_, problem) in unfit.places.items()}
+            return apart.without([self._bad_row(row, texts[row].as_py(), large[row], attribute=None) for row in large])
+        return apart
+
+    def _texts_of_strings(self, column: pa.StringArray, found: dict[int, BadRow]) -> pa.StringArray:
+        self._refuse_nulls(column, found)
+        try:
+            check_utf8(column)
+        except Unfit as unfit:
+            for row, (value, problem) in unfit.places.items():
+                found[row] = self._unreadable(row, value, problem)
+            rows = np.arange(len(column))
+            return column.take(pa.array(rows, mask=np.isin(rows, list(unfit.places))))
         return column
 
-    def _texts_of_variants(self, column: pa.StructArray) -> pa.StringArray:
-        texts = []
-        for variant in column.to_pylist():
+    def _texts_of_variants(self, column: pa.StructArray, found: dict[int, BadRow]) -> pa.StringArray:
+        self._refuse_nulls(column, found)
+        texts: list[str | None] = []
+        for row, variant in enumerate(column.to_pylist()):
+            text = None
             try:
-                text = variant_text(variant, ITEM_COLUMN)
-            except Unfit as unfit:
-                raise self._error(unfit.value, unfit.problem) from None
-            if not text.startswith('{"M":'):
-                raise self._error(text, "the VARIANT is no object, and an item is one")
-            texts.append(text[len('{"M":') : -1])
+                text = None if variant is None else variant_text(variant, containers=-1)
+            except ValueError as problem:
+                found[row] = self._unreadable(row, "the VARIANT", str(problem))
+            if text and not text.startswith('{"M":'):
+                found[row] = self._unreadable(row, text, "the VARIANT is no object, and an item is one")
+            texts.append(text[len('{"M":') : -1] if text and row not in found else None)
         return pa.array(texts, pa.string())
 
-    def _keys_of(self, texts: pa.StringArray) -> pa.RecordBatch:
-        """The key attributes; ValueError where a text is no item, or an item has no such key."""
+    def _refuse_nulls(self, column: pa.Array, found: dict[int, BadRow]) -> None:
+        for row in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist():
+            found[row] = self._unreadable(row, None, "an item must not be NULL; filter such rows out")
+
+    def _read(self, texts: pa.StringArray) -> tuple[pa.RecordBatch, list[int]]:
+        """The key attributes, and the rows to judge one by one; ValueError where a text is no object."""
         if not len(texts):
-            return pa.RecordBatch.from_pylist([], types.arrow_schema(self.key_schema))
+            return pa.RecordBatch.from_pylist([], types.arrow_schema(self.key_schema)), []
         _, offset_buffer, buffer = texts.buffers()
         bounds = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
         # the texts, one after the other
@@ -167,28 +211,29 @@ class RawItemEncoder:
         parsed = read_objects(buffer, self._parse_schema)
         if parsed.num_rows != len(texts):
             raise ValueError("the texts hold another number of objects")
-        self._check_items(buffer, bounds - bounds[0], texts)
-        return pa.RecordBatch.from_arrays(
-            [self._key(parsed, name) for name in self.key_schema.names], names=self.key_schema.names
-        )
+        doubtful = [self._doubtful_rows(buffer, bounds - bounds[0])]
+        columns = []
+        for name in self.key_schema.names:
+            found, nulls = parsed.column(name).combine_chunks().flatten()
+            lacks = pc.and_not(found.is_null(), pc.fill_null(nulls, False))
+            doubtful.append(np.flatnonzero(lacks.to_numpy(zero_copy_only=False)))
+            columns.append(self._key(name, found))
+        keys = pa.RecordBatch.from_arrays(columns, names=self.key_schema.names)
+        return keys, np.unique(np.concatenate(doubtful)).tolist()
 
-    def _check_items(self, buffer: pa.Buffer, bounds: Any, texts: pa.StringArray) -> None:
-        """Raise ValueError unless each text is one object, and all of its attributes are attribute values."""
+    def _doubtful_rows(self, buffer: pa.Buffer, bounds: Rows) -> Rows:
+        """The rows that may hold no item, or one that DynamoDB refuses; ValueError unless each text is one object."""
         data = np.frombuffer(buffer, np.uint8)
         marks = structure(data)
         starts, stops = marks.places[marks.opened(1)], marks.places[marks.closed(1)]
-        if len(starts) != len(texts) or (starts < bounds[:-1]).any() or (stops >= bounds[1:]).any():
+        if len(starts) != len(bounds) - 1 or (starts < bounds[:-1]).any() or (stops >= bounds[1:]).any():
             raise ValueError("a text is no object")
-        rows = np.searchsorted(bounds, doubtful_places(data, marks), side="right") - 1
+        doubtful = np.concatenate([doubtful_places(data, marks), doubtful_contents(data, marks)])
         large = np.flatnonzero(np.diff(bounds) > LARGEST_ITEM)  # their size will be counted
-        for row in np.union1d(rows, large).tolist():
-            encode_variant({"M": orjson.loads(texts[row].as_py())})
+        return np.concatenate([np.searchsorted(bounds, doubtful, side="right") - 1, large])
 
-    def _key(self, parsed: pa.Table, name: str) -> pa.Array:
+    def _key(self, name: str, texts: pa.StringArray) -> pa.Array:
         leaf, kind = self._leaves[name], self.key_schema[name].dataType
-        texts, nulls = parsed.column(name).combine_chunks().flatten()
-        if texts.null_count > (pc.sum(nulls, min_count=0).as_py() or 0):
-            raise ValueError("a key is missing or has another type")
         values = leaf.decode(texts, leaf.arrow(kind))
         try:
             leaf.encode(values)
@@ -196,49 +241,82 @@ class RawItemEncoder:
             raise ValueError(unfit.problem) from None
         return values
 
-    def _explain(self, texts: pa.StringArray) -> InvalidItemError:
-        """The error for the first text that is no item of the table, found by halving."""
-        start, stop, reason = 0, len(texts), ""
+    def _first_misfit(self, texts: pa.StringArray) -> int:
+        """The first text that can't be read together with those before it, found by halving."""
+        start, stop = 0, len(texts)
         while stop - start > 1:
             middle = (start + stop) // 2
             try:
-                self._keys_of(texts.slice(start, middle - start))
+                self._read(texts.slice(start, middle - start))
             except ValueError:
                 stop = middle
             else:
                 start = middle
-        try:
-            self._keys_of(texts.slice(start, 1))
-        except ValueError as error:
-            reason = str(error)
-        return self._diagnose(texts[start].as_py(), reason)
+        return start
 
-    def _diagnose(self, text: str, reason: str) -> InvalidItemError:
+    def _judge(self, row: int, text: str) -> BadRow | None:
+        """What is wrong with a text; None where it is an item of the table that DynamoDB takes."""
         try:
             item = orjson.loads(text)
             if not isinstance(item, dict):
                 raise ValueError("it is no object")
         except ValueError as error:
-            return self._error(text, f"it is no item in DynamoDB JSON: {error}")
-        key = {name: bare(item[name]) for name in self._keys if name in item}
-        for name, attribute in item.items():
-            problem = _problem(attribute, self._keys.get(name))
-            if problem:
-                value = orjson.dumps(attribute).decode()
-                return InvalidItemError(table=self._table, key=key, attribute=name, value=value, problem=problem)
-        missing = [f"it lacks the key attribute '{name}'" for name in self._keys if name not in item]
-        return self._error(text, missing[0] if missing else f"it can't be put into the table: {reason}")
+            return self._unreadable(row, text, f"it is no item in DynamoDB JSON: {error}")
+        problems = {name: _problem(attribute, self._keys.get(name)) for name, attribute in item.items()}
+        problems = {name: problem for name, problem in problems.items() if problem}
+        if problems:
+            name, problem = next(iter(problems.items()))
+            return self._bad_row(row, text, problem, name, orjson.dumps(item[name]).decode())
+        if "" in item:
+            return self._bad_row(row, text, EMPTY_NAME)
+        missing = [name for name in self._keys if name not in item]
+        return self._bad_row(row, text, f"it lacks the key attribute '{missing[0]}'") if missing else None
 
-    def _error(self, value: object, problem: str) -> InvalidItemError:
-        return InvalidItemError(table=self._table, key={}, attribute=ITEM_COLUMN, value=value, problem=problem)
+    def _unreadable(self, row: int, value: object, problem: str) -> BadRow:
+        unfit = {} if value is None else {ITEM_COLUMN: str(value)}
+        return BadRow(row, self._error({}, ITEM_COLUMN, value, problem), None, unfit)
+
+    def _bad_row(
+        self, row: int, text: str, problem: str, attribute: str | None = ITEM_COLUMN, value: object = None
+    ) -> BadRow:
+        """A bad row that is an object at least; what is no attribute value in it has no DynamoDB JSON."""
+        item = orjson.loads(text)
+        unfit = {name: orjson.dumps(found).decode() for name, found in item.items() if _shape_problem(found)}
+        kept = {name: found for name, found in item.items() if name not in unfit}
+        key = {name: bare(item[name]) for name in self._keys if name in item}
+        error = self._error(key, attribute, text if value is None else value, problem)
+        return BadRow(row, error, orjson.dumps(kept).decode() if unfit else text, unfit)
+
+    def _error(self, key: Mapping[str, object], attribute: str | None, value: object, problem: str) -> InvalidItemError:
+        return InvalidItemError(table=self._table, key=key, attribute=attribute, value=value, problem=problem)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _problem(attribute: Any, key_tag: str | None) -> str:
     """What is wrong with an attribute value, which in a key has that tag; empty where nothing is."""
+    problem = _shape_problem(attribute)
+    if problem:
+        return problem
+    if key_tag and key_tag not in attribute and "NULL" not in attribute:
+        return f"the table has it as a key of type {key_tag}"
+    try:
+        check_contents(attribute)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _shape_problem(attribute: Any) -> str:
     if not isinstance(attribute, dict) or len(attribute) != 1:
         return 'it is no attribute value, which has one type, as in {"S":"text"}'
     try:
         encode_variant(attribute)
     except ValueError as error:
         return str(error)
-    return f"the table has it as a key of type {key_tag}" if key_tag and key_tag not in attribute else ""
+    return ""

@@ -6,6 +6,7 @@ says what is wrong with it, or knows a rarer form. Those that encode raise `Unfi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal, InvalidOperation
 
 import numpy as np
@@ -15,6 +16,11 @@ import pyarrow.compute as pc
 # DynamoDB's range of magnitudes:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 SMALLEST_NUMBER, BEYOND_NUMBERS = 1e-130, 1e126  # as a double, the largest number itself would round to the bound
+_NOT_FINITE = "DynamoDB has no NaN and no infinity; replace it by NULL or drop the row"
+_OUT_OF_RANGE = "DynamoDB's numbers reach from 1E-130 to 9.99E+125; write it as a string"
+EMPTY_NAME = "DynamoDB takes no empty attribute name; rename the key"
+EMPTY_SET = "DynamoDB has no empty sets; replace it by NULL"
+_YEARS = "ISO 8601 text holds the years 0001 to 9999 only"
 _INTEGRAL = pa.decimal128(38, 0)
 _MICROS = pa.decimal128(38, 6)
 _ALL_DIGITS = Context(prec=200)
@@ -23,13 +29,36 @@ _YEAR_1, _YEAR_2, _YEAR_10000 = -62_135_596_800_000_000, -62_104_060_800_000_000
 
 
 class Unfit(Exception):  # noqa: N818 - a finding that a caller turns into the error of its own side
-    """A value that has no DynamoDB form: the value, and why."""
+    """A value that has no DynamoDB form: the value, and why.
 
-    def __init__(self, value: object, problem: str, path: str = "") -> None:
-        super().__init__(value, problem, path)
-        self.value = value
-        self.problem = problem
+    `places` has all such values of the column that the kernel has found, in order, by their row: the value, and why. The
+    first of them is the one above.
+    """
+
+    def __init__(self, places: Mapping[int, tuple[object, str]], path: str = "") -> None:
+        super().__init__(places, path)
+        self.places = places
+        self.value, self.problem = next(iter(places.values()))
         self.path = path
+
+    def at(self, path: str) -> Unfit:
+        """The same finding under the path of its column."""
+        return Unfit(self.places, path)
+
+    def above(self, owners: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Unfit:
+        """The same finding one level up: `owners` are the rows there to which the values here belong."""
+        places: dict[int, tuple[object, str]] = {}
+        for place, found in self.places.items():
+            places.setdefault(int(owners[place]), found)
+        return Unfit(places, self.path)
+
+
+def refuse(column: pa.Array, bad: pa.BooleanArray, problem: str) -> None:
+    """Raise `Unfit` with all values of the column that are marked as bad, unless there is none; a null mark is none."""
+    if pc.any(bad).as_py():
+        places = np.flatnonzero(pc.fill_null(bad, False).to_numpy(zero_copy_only=False))
+        values = column.take(pa.array(places)).to_pylist()
+        raise Unfit({place: (value, problem) for place, value in zip(places.tolist(), values, strict=True)})
 
 
 # ---------------------------------------------------------------------------------------------------- decode
@@ -113,7 +142,7 @@ def decode_epoch_seconds(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def encode_text(column: pa.Array) -> pa.Array:
     """Strings as the inside of a JSON string: quotes, backslashes and control characters escaped, all else as it is."""
-    _check_utf8(column)
+    check_utf8(column)
     codes = _bytes_of(column)
     special = (codes < 0x20) | (codes == 0x22) | (codes == 0x5C)
     if not special.any():
@@ -129,29 +158,34 @@ def encode_text(column: pa.Array) -> pa.Array:
 
 def encode_number_text(column: pa.Array) -> pa.Array:
     """Strings that hold DynamoDB numbers, as they are; each must be a number of at most 38 digits in DynamoDB's range."""
-    _check_utf8(column)
+    check_utf8(column)
     plain = pc.match_substring_regex(column, r"^-?[0-9]{1,38}(\.[0-9]+)?$")
     short = pc.less_equal(pc.utf8_length(column), 38)
-    doubtful = pc.invert(pc.and_(plain, short))
-    for text in column.filter(doubtful).to_pylist():
-        check_number(text)
+    doubtful = pc.fill_null(pc.invert(pc.and_(plain, short)), False)
+    places = np.flatnonzero(doubtful.to_numpy(zero_copy_only=False))
+    found: dict[int, tuple[object, str]] = {}
+    for place, text in zip(places.tolist(), column.take(pa.array(places)).to_pylist(), strict=True):
+        problem = number_problem(text)
+        if problem:
+            found[place] = text, problem
+    if found:
+        raise Unfit(found)
     return column
 
 
-def check_number(text: str) -> None:
-    """Raise `Unfit` unless the text is a number that DynamoDB keeps exactly."""
+def number_problem(text: str) -> str:
+    """Why the text is no number that DynamoDB keeps exactly; empty where it is one."""
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise Unfit(text, "it is no number") from None
+        return "it is no number"
     if not text.isascii() or not set(text).isdisjoint("_ \t\n\r\v\f\x1c\x1d\x1e\x1f"):  # Decimal allows them
-        raise Unfit(text, "it is no number")
+        return "it is no number"
     if not number.is_finite():
-        raise Unfit(text, "DynamoDB has no NaN and no infinity; replace it by NULL or drop the row")
+        return _NOT_FINITE
     if len("".join(map(str, number.as_tuple().digits)).strip("0")) > 38:
-        raise Unfit(text, "DynamoDB keeps 38 significant digits; round it, or write it as a string")
-    if number and not -130 <= number.adjusted() <= 125:
-        raise Unfit(text, "DynamoDB's numbers reach from 1E-130 to 9.99E+125; write it as a string")
+        return "DynamoDB keeps 38 significant digits; round it, or write it as a string"
+    return _OUT_OF_RANGE if number and not -130 <= number.adjusted() <= 125 else ""
 
 
 def canonical_numbers(column: pa.Array) -> pa.Array:
@@ -177,15 +211,10 @@ def encode_decimals(column: pa.Array) -> pa.Array:
 def encode_floats(column: pa.Array) -> pa.Array:
     """Floating-point numbers as the shortest text that reads back as the same number."""
     column = pc.add(column, pa.scalar(0, column.type))  # -0.0 + 0.0 is 0.0: DynamoDB knows one zero
-    finite = pc.is_finite(column)
-    if not _all(finite):
-        value = column.filter(pc.invert(finite))[0].as_py()
-        raise Unfit(value, "DynamoDB has no NaN and no infinity; replace it by NULL or drop the row")
+    refuse(column, pc.invert(pc.is_finite(column)), _NOT_FINITE)
     size = pc.abs(column).cast(pa.float64())
     fits = pc.or_(pc.and_(pc.greater_equal(size, SMALLEST_NUMBER), pc.less(size, BEYOND_NUMBERS)), pc.equal(size, 0.0))
-    if not _all(fits):
-        value = column.filter(pc.invert(fits))[0].as_py()
-        raise Unfit(value, "DynamoDB's numbers reach from 1E-130 to 9.99E+125; write it as a string")
+    refuse(column, pc.invert(fits), _OUT_OF_RANGE)
     return pc.cast(column, pa.string())
 
 
@@ -245,10 +274,10 @@ def _all(flags: pa.Array) -> bool:
 
 
 def _within(column: pa.Array, least: int, most: int, unit: str) -> None:
-    bounds = pc.min_max(column)
-    for bound in (bounds["min"].as_py(), bounds["max"].as_py()):
-        if bound is not None and not least <= bound <= most:
-            raise Unfit(f"{bound} {unit}", "ISO 8601 text holds the years 0001 to 9999 only")
+    try:
+        refuse(column, pc.or_(pc.less(column, least), pc.greater(column, most)), _YEARS)
+    except Unfit as unfit:
+        raise Unfit({place: (f"{value} {unit}", why) for place, (value, why) in unfit.places.items()}) from None
 
 
 def _after_year_1(column: pa.Array, year_2: int) -> None:
@@ -258,11 +287,12 @@ def _after_year_1(column: pa.Array, year_2: int) -> None:
         raise ValueError("a year before 0002 is left to the value route")
 
 
-def _check_utf8(column: pa.Array) -> None:
+def check_utf8(column: pa.Array) -> None:
+    """Raise `Unfit` with the strings that are no UTF-8."""
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        raise Unfit(_first_invalid_utf8(column), "it is not valid UTF-8 (a lone surrogate, say)") from None
+        raise Unfit(dict(_invalid_utf8(column))) from None
 
 
 def _bytes_of(column: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
@@ -274,11 +304,10 @@ def _bytes_of(column: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
 
 
-def _first_invalid_utf8(column: pa.Array) -> str:
-    for value in column.cast(pa.binary()).to_pylist():
+def _invalid_utf8(column: pa.Array) -> Iterator[tuple[int, tuple[object, str]]]:
+    for place, value in enumerate(column.cast(pa.binary()).to_pylist()):
         try:
             if value is not None:
                 value.decode()
         except UnicodeDecodeError:
-            return repr(value)
-    return "?"  # pragma: no cover - validate() has just found one
+            yield place, (repr(value), "it is not valid UTF-8 (a lone surrogate, say)")

@@ -4,7 +4,8 @@ Both directions read this table, and so does the reference in the README. Struct
 leaves: `decode` and `encode` recurse into them.
 
 A field's metadata `{"dynamodb": TAG}` chooses a storage form other than the first one of its Spark type: `N` on a
-TIMESTAMP is epoch seconds, `N` on a STRING the number's own text, `SS`, `NS` or `BS` on an ARRAY a set.
+TIMESTAMP is epoch seconds, `N` on a STRING the number's own text, `SS`, `NS` or `BS` on an ARRAY a set. The metadata
+`{"dynamodb_nulls": "write"}` says that a null there is a NULL attribute, and `"omit"`, or nothing, that it is none at all.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from spark_dynamo.wire import kernels, scalars
 from spark_dynamo.wire.base64 import decode_base64, encode_base64
 
 METADATA_KEY = "dynamodb"
+NULLS_KEY = "dynamodb_nulls"
 SET_TAGS: Mapping[str, str] = {"SS": "S", "NS": "N", "BS": "B"}
 VARIANT = pa.struct(
     [
@@ -214,6 +216,14 @@ def storage_tag(field: StructField) -> str | None:
     """The storage form that a field's metadata asks for, or None for the default of its type."""
     tag = (field.metadata or {}).get(METADATA_KEY)
     return None if tag is None else str(tag)
+
+
+def null_is_written(field: StructField, path: str) -> bool:
+    """Whether a null of that field is a NULL attribute, as its metadata says; `SchemaError` where that is no known word."""
+    form = (field.metadata or {}).get(NULLS_KEY, "omit")
+    if form not in ("omit", "write"):
+        raise SchemaError(path, f"its metadata has '{NULLS_KEY}': {form!r}, which must be 'write' or 'omit'")
+    return bool(form == "write")
 
 
 def leaf_of(kind: DataType, tag: str | None, path: str) -> Leaf:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import spark_dynamo.aws.batch_write
 import spark_dynamo.aws.budget
+import spark_dynamo.aws.flight
 import spark_dynamo.aws.pages
 import spark_dynamo.aws.requests
 from spark_dynamo.aws import batch_write
@@ -55,6 +56,7 @@ last_keys = st.dictionaries(words, words.map(lambda text: {"S": text}), min_size
     [
         spark_dynamo.aws.batch_write,
         spark_dynamo.aws.budget,
+        spark_dynamo.aws.flight,
         spark_dynamo.aws.pages,
         spark_dynamo.aws.requests,
     ],

@@ -192,11 +192,64 @@ def test_who_waits_ends_with_the_task() -> None:
 def test_a_repeated_request_is_paid_again_and_what_it_did_not_cost_is_given_back() -> None:
     budget = Budget(100.0)
     spend(budget, 1, each=0.5)
-    paid_at = budget._paid_at
+    paid_at = budget._clock.paid_at
     with budget.reserve(CALM) as reservation:  # 50 items for 25 units
         reservation.renew()
         reservation.settle(5.0, items=50)
-    assert budget._paid_at - paid_at == pytest.approx(0.30, abs=0.15)  # 30 units, and the time that was waited for
+    assert budget._clock.paid_at - paid_at == pytest.approx(
+        0.30, abs=0.15
+    )  # 30 units, and the time that was waited for
+
+
+def test_who_is_told_to_stop_pays_nothing() -> None:
+    budget, stop = Budget(100.0), threading.Event()
+    spend(budget, 1, each=0.5)
+    paid_at = budget._clock.paid_at
+    stop.set()
+    with budget.reserve(stop, most=25, each=1.0) as reservation:
+        assert reservation.charged == 0.0
+    assert budget._clock.paid_at - paid_at == pytest.approx(0.0, abs=0.11)  # what may be caught up on
+
+
+def test_what_is_given_back_is_at_the_disposal_of_who_waits_already() -> None:
+    budget, started = Budget(10.0), threading.Event()
+    spend(budget, 1, each=1.0)
+
+    def second() -> None:
+        started.set()
+        budget.reserve(CALM, each=1.0)
+
+    with budget.reserve(CALM, each=100.0) as first:  # ten seconds' worth
+        thread = threading.Thread(target=second)
+        thread.start()
+        started.wait()
+        thread.join(timeout=0.1)
+        assert thread.is_alive()
+        first.settle(1.0, items=1)
+    thread.join(timeout=3)
+    assert not thread.is_alive()
+
+
+def test_an_estimate_of_writes_is_corrected_by_what_they_cost() -> None:
+    """Items of 1 and of 10 KB; two indexes make each write cost three times as much, which no estimate knows."""
+    budget, hurry = Budget(400.0), threading.Event()
+    hurry.set()  # what is learned needs no waiting
+    for each in (1.0, 10.0, 1.0, 10.0):
+        with budget.reserve(hurry, most=25, each=each) as reservation:
+            assert reservation.limit is not None
+            reservation.settle(reservation.limit * each * 3, items=reservation.limit)
+    assert budget.reserve(hurry, most=25, each=1.0).limit == 25
+    assert budget.reserve(hurry, most=25, each=10.0).limit == 3  # 90 of the 100 units of a quarter of a second
+    assert budget.reserve(hurry, most=25, each=400.0).limit == 1
+
+
+def test_an_answer_that_names_no_units_ends_nothing() -> None:
+    budget = Budget(1000.0)
+    for _ in range(3):
+        with budget.reserve(CALM, most=25, each=1.0) as reservation:
+            assert reservation.limit is not None
+            reservation.settle(0.0, items=reservation.limit)
+    assert reservation.limit == 25
 
 
 def test_without_a_budget_nothing_waits() -> None:

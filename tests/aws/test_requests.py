@@ -16,6 +16,7 @@ import pytest
 
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.batch_write import BatchWriter
+from spark_dynamo.aws.flight import Flight
 from spark_dynamo.aws.pages import Chain, fetch_pages
 from spark_dynamo.aws.requests import Backoff, Counts, Requests, Stopped
 from spark_dynamo.errors import (
@@ -43,8 +44,9 @@ PASSING = [
     Reply(reset=True),
     Reply({"Items": [{"id": {"S": "x"}}]}, cut=True),
     Reply({"Items": [{"id": {"S": "x"}}]}, wrong_crc=True),
+    Reply(b""),
 ]
-NAMES = ["throughput", "throttling", "limit", "500", "503", "reset", "cut", "crc"]
+NAMES = ["throughput", "throttling", "limit", "500", "503", "reset", "cut", "crc", "empty"]
 
 
 @pytest.mark.parametrize("trouble", PASSING, ids=NAMES)
@@ -113,8 +115,8 @@ def test_the_counts_name_each_kind_of_failure() -> None:
         requests = Requests(server.connection, "t")
         requests.send("Scan", b"{}")
     counts = requests.counts
-    assert (counts.throttles, counts.server_errors, counts.connection_errors) == (3, 2, 3)
-    assert "8 repeated (3 throttled, 2 server errors, 3 connection errors)" in str(counts)
+    assert (counts.throttles, counts.server_errors, counts.connection_errors) == (3, 2, 4)
+    assert "9 repeated (3 throttled, 2 server errors, 4 connection errors)" in str(counts)
 
 
 def test_throttling_shows_in_the_log_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
@@ -241,8 +243,8 @@ def test_unprocessed_items_are_sent_again_until_all_are_written(taken: int) -> N
 
     with scripted_server(answer) as server:
         requests = Requests(server.connection, "t")
-        with BatchWriter(requests, ["id"], concurrency=4) as writer:
-            writer.send(items(110))
+        with Flight(requests, fewest=4, most=4) as flight:
+            BatchWriter(flight, ["id"]).send(items(110))
     assert written == Counter({f"{number}": 1 for number in range(110)})
     assert requests.counts.items == 110
     assert requests.counts.retries > 0
@@ -259,9 +261,9 @@ def test_items_that_are_never_processed_are_named() -> None:
                 UnwrittenItemsError,
                 match=r"60 items were not written to table 't', .* keys \{id='\d+'\}.* requests failed within",
             ),
-            BatchWriter(requests, ["id"], concurrency=2) as writer,
+            Flight(requests, fewest=2, most=2) as flight,
         ):
-            writer.send(items(60))
+            BatchWriter(flight, ["id"]).send(items(60))
 
 
 def test_a_refused_request_names_its_items_and_the_reason() -> None:
@@ -269,9 +271,9 @@ def test_a_refused_request_names_its_items_and_the_reason() -> None:
         requests = Requests(server.connection, "t")
         with (
             pytest.raises(UnwrittenItemsError, match=r"30 items were not written .* because: .*bad item") as caught,
-            BatchWriter(requests, ["id"], concurrency=1) as writer,
+            Flight(requests, fewest=1, most=1) as flight,
         ):
-            writer.send(items(30))
+            BatchWriter(flight, ["id"]).send(items(30))
         assert caught.value.count == 30
         assert isinstance(caught.value.original_error, RequestFailedError)
 
@@ -285,9 +287,9 @@ def test_many_requests_are_under_way_at_once() -> None:
 
     with (
         scripted_server(answer) as server,
-        BatchWriter(Requests(server.connection, "t"), ["id"], concurrency=6) as writer,
+        Flight(Requests(server.connection, "t"), fewest=6, most=6) as flight,
     ):
-        writer.send(items(150))
+        BatchWriter(flight, ["id"]).send(items(150))
 
 
 def test_an_error_of_the_caller_ends_the_writing_at_once() -> None:
@@ -296,7 +298,7 @@ def test_an_error_of_the_caller_ends_the_writing_at_once() -> None:
 
     with scripted_server(answer) as server:
         requests = Requests(server.connection, "t")
-        with pytest.raises(RuntimeError, match="mine"), BatchWriter(requests, ["id"], concurrency=2) as writer:
-            writer.send(items(50))
+        with pytest.raises(RuntimeError, match="mine"), Flight(requests, fewest=2, most=2) as flight:
+            BatchWriter(flight, ["id"]).send(items(50))
             raise RuntimeError("mine")
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("dynamodb-write")]

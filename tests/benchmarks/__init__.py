@@ -5,6 +5,6 @@ fresh process (`child`), one after the other, the same work several times after 
 what a user waits for; CPU seconds, of all the contender's threads and child processes but not of the server, are what a core
 is worth. Nothing fails where a target is missed: the tables say so, and those of the stages say where the time goes.
 
-`reading`, `writing`, `latency` and `memory` are the four questions; `ours`, `peers`, `on_spark` hold the contenders;
-`harness` starts them and prints.
+`reading`, `writing`, `latency` and `memory` are the four questions; `ours`, `peers`, `on_spark` (with `tuple_source` and
+`row_sink`) hold the contenders; `harness` starts them and prints.
 """

@@ -1,8 +1,8 @@
 """The process that runs one contender: `python -m tests.benchmarks.child MODULE.FUNCTION WARMUPS RUNS ARGUMENTS`.
 
 A contender is a context manager that prepares and yields what is to be timed: a function that returns its number of items.
-The last line of standard output is JSON: `{"runs": [[items, seconds, CPU seconds], ...], "peak": bytes}`. Only the standard
-library is imported here, so that a peer's own environment can run it.
+The last line of standard output is JSON: `{"runs": [[items, seconds, CPU seconds, those of Spark's task workers], ...],
+"peak": bytes}`. Only the standard library is imported here, so that a peer's own environment can run it.
 """
 
 import importlib
@@ -29,9 +29,10 @@ def main() -> None:
         for _ in range(int(warmups)):
             work()
         for _ in range(int(runs)):
-            start, cpu = time.perf_counter(), _cpu_seconds()
+            start, cpu, workers_cpu = time.perf_counter(), _cpu_seconds(), _workers_cpu_seconds()
             items = work()
-            timed.append((items, time.perf_counter() - start, _cpu_seconds() - cpu))
+            seconds = time.perf_counter() - start
+            timed.append((items, seconds, _cpu_seconds() - cpu, _workers_cpu_seconds() - workers_cpu))
         watch.stop()
     print(json.dumps({"runs": timed, "peak": watch.peak() or _own_peak()}), flush=True)
 
@@ -58,10 +59,8 @@ class _Watch(threading.Thread):
         return max(self._peaks.values(), default=0)
 
     def _look(self) -> None:
-        for process in _descendants():
+        for process in _task_workers():
             try:
-                if _SPARK_TASKS not in (_PROC / str(process) / "cmdline").read_bytes().split(b"\0"):
-                    continue
                 status = (_PROC / str(process) / "status").read_text()
             except OSError:
                 continue  # it has just ended
@@ -78,12 +77,29 @@ def _own_peak() -> int:
 def _cpu_seconds() -> float:
     """Of this process, of those beneath it, and of those beneath it that have ended."""
     ended = os.times()
-    total = time.process_time() + ended.children_user + ended.children_system
+    return time.process_time() + ended.children_user + ended.children_system + sum(map(_cpu_seconds_of, _descendants()))
+
+
+def _workers_cpu_seconds() -> float:
+    """Of Spark's task workers; the daemon that forks them counts those that have ended."""
+    return sum(map(_cpu_seconds_of, _task_workers()))
+
+
+def _cpu_seconds_of(process: int) -> float:
+    fields = _stat(process)
+    return sum(map(int, fields[11:15])) / _TICK if fields else 0.0  # utime, stime, cutime, cstime
+
+
+def _task_workers() -> list[int]:
+    found = []
     for process in _descendants():
-        fields = _stat(process)
-        if fields:
-            total += sum(map(int, fields[11:15])) / _TICK  # utime, stime, cutime, cstime
-    return total
+        try:
+            arguments = (_PROC / str(process) / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has just ended
+        if _SPARK_TASKS in arguments:
+            found.append(process)
+    return found
 
 
 def _descendants() -> list[int]:

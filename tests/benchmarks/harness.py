@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -43,6 +43,7 @@ class Run:
     items: int
     seconds: float
     cpu_seconds: float
+    workers_cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Figures:
     def cpu_rate(self) -> float:
         """Items per CPU second."""
         return median(run.items / run.cpu_seconds for run in self.runs)
+
+    @property
+    def of_workers(self) -> "Figures":
+        """The same, with the CPU time of Spark's task workers alone: without the JVM's."""
+        return replace(self, runs=tuple(replace(run, cpu_seconds=run.workers_cpu_seconds) for run in self.runs))
 
 
 @dataclass(frozen=True)

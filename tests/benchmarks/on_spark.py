@@ -10,6 +10,7 @@ from pyspark.sql.types import StructType
 
 from spark_dynamo.source.datasource import DynamoDataSource
 from tests.benchmarks.items import SCHEMA, batches
+from tests.benchmarks.row_sink import RowSink
 from tests.benchmarks.tuple_source import TupleSource
 from tests.servers.replay import SCHEMA_DDL, TABLE
 
@@ -33,20 +34,42 @@ def read_tuples(endpoint: str, items: int) -> Iterator[Work]:
 
 
 @contextmanager
-def write(endpoint: str, items: int) -> Iterator[Work]:
-    """Write the rows of two Parquet files, which take next to nothing to read, by `dynamo-meta`."""
-    folder = Path.cwd() / "items"
-    folder.mkdir()
-    with _session() as spark:
-        for number in range(2):
-            _save(folder / f"{number}.parquet", items, number)
-        frame = spark.read.schema(SCHEMA).parquet(str(folder))
+def write(endpoint: str, items: int, tasks: int = 2) -> Iterator[Work]:
+    """Write that many items in that many tasks by `dynamo-meta`."""
+    with _session() as spark, _frame(spark, items, tasks) as frame:
 
         def work() -> int:
             frame.write.format("dynamo-meta").mode("append").option("endpointUrl", endpoint).save(TABLE)
             return items
 
         yield work
+
+
+@contextmanager
+def write_rows(endpoint: str, items: int, batched: bool) -> Iterator[Work]:
+    """Write that many items in two tasks by boto3 in a data source that gets row after row."""
+    with _session() as spark, _frame(spark, items, 2) as frame:
+        spark.dataSource.register(RowSink)
+        sink = frame.write.format("rows").mode("append").options(endpointUrl=endpoint, batches=batched)
+
+        def work() -> int:
+            sink.save()
+            return items
+
+        yield work
+
+
+@contextmanager
+def _frame(spark: SparkSession, items: int, tasks: int) -> Iterator[DataFrame]:
+    """The rows of as many Parquet files as tasks, which take next to nothing to read."""
+    folder = Path.cwd() / "items"
+    folder.mkdir()
+    for number in range(tasks):
+        _save(folder / f"{number}.parquet", items, number, tasks)
+    frame = spark.read.schema(SCHEMA).parquet(str(folder))
+    if frame.rdd.getNumPartitions() != tasks:
+        raise RuntimeError(f"{frame.rdd.getNumPartitions()} tasks, not {tasks}")
+    yield frame
 
 
 def _drop(frame: DataFrame, items: int) -> Work:
@@ -61,11 +84,11 @@ def _drop(frame: DataFrame, items: int) -> Work:
     return work
 
 
-def _save(path: Path, items: int, number: int) -> None:
-    """Every second batch to one file."""
+def _save(path: Path, items: int, number: int, files: int) -> None:
+    """The part of one file, which takes turns with the others."""
     with pq.ParquetWriter(path, next(batches(1)).schema) as file:
         for index, batch in enumerate(batches(items)):
-            if index % 2 == number:
+            if index % files == number:
                 file.write_batch(batch)
 
 
@@ -75,6 +98,8 @@ def _session() -> Iterator[SparkSession]:
         SparkSession.builder.master("local[2]")
         .config("spark.ui.enabled", "false")
         .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.files.maxPartitionBytes", "1t")  # a file is one task
+        .config("spark.sql.files.openCostInBytes", "1t")
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")

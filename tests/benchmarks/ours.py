@@ -4,23 +4,28 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyarrow as pa
 
 from spark_dynamo.aws.batch_write import request_bodies
-from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.pages import Chain, fetch_pages, next_key
 from spark_dynamo.aws.requests import Requests
-from spark_dynamo.aws.tables import describe_table
+from spark_dynamo.aws.tables import KeyAttribute
 from spark_dynamo.source.access import Access
+from spark_dynamo.source.datasource import DynamoDataSource
 from spark_dynamo.source.duplicates import SeenKeys
+from spark_dynamo.source.fingerprints import Fingerprints
 from spark_dynamo.source.inference import infer_schema
+from spark_dynamo.source.key_texts import key_texts
 from spark_dynamo.source.location import find
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.source.plan import plan_read
 from spark_dynamo.source.reader import TableReader, assemble
-from spark_dynamo.source.writer import CONCURRENT_REQUESTS, ItemWriter, slices
+from spark_dynamo.source.write_rows import OperationRows
+from spark_dynamo.source.write_task import slices
+from spark_dynamo.source.writer import ItemWriter
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
 from tests.benchmarks.items import KEYS, SCHEMA, batches
@@ -131,16 +136,15 @@ def stage_assemble(endpoint: str) -> Iterator[Work]:
 
 
 @contextmanager
-def write(endpoint: str, items: int, lazily: bool = False) -> Iterator[Work]:
+def write(endpoint: str, items: int, lazily: bool = False, operation: str = "put") -> Iterator[Work]:
     """Write that many items in one task, from batches made before or one by one."""
-    connection = Connection(endpoint_url=endpoint)
-    writer = ItemWriter(connection, describe_table(dynamodb_client(connection), TABLE), TABLE, SCHEMA)
+    writer = _writer(endpoint, operation)
     ready = None if lazily else list(batches(items))
     yield lambda: writer.write(batches(items) if ready is None else iter(ready)).items
 
 
 @contextmanager
-def send(endpoint: str, items: int, concurrency: int = CONCURRENT_REQUESTS) -> Iterator[Work]:
+def send(endpoint: str, items: int, concurrency: int = 16) -> Iterator[Work]:
     """Send requests that are ready, and look at nothing."""
     connection = Connection(endpoint_url=endpoint)
     ready = [body for texts in _texts(items) for body in request_bodies(TABLE, texts)]
@@ -155,11 +159,11 @@ def send(endpoint: str, items: int, concurrency: int = CONCURRENT_REQUESTS) -> I
 
 
 @contextmanager
-def stage_encode(items: int = _STAGE_ITEMS) -> Iterator[Work]:
-    """Turn batches into the JSON text of items."""
-    encoder = ItemEncoder(SCHEMA, table=TABLE, key_names=KEYS)
-    ready = [part for batch in batches(items) for part in slices(batch)]
-    yield lambda: sum(len(encoder.encode(part)) for part in ready)
+def stage_encode(endpoint: str, items: int = _STAGE_ITEMS) -> Iterator[Work]:
+    """Check the rows of batches and turn them into the JSON text of items."""
+    rows = OperationRows(_writer(endpoint).plan, "put")
+    ready = [part for batch in batches(items) for _, part in slices(batch)]
+    yield lambda: sum(len(rows.prepare(part).texts) for part in ready)
 
 
 @contextmanager
@@ -172,13 +176,19 @@ def stage_bodies(items: int = _STAGE_ITEMS) -> Iterator[Work]:
 @contextmanager
 def stage_keys(items: int = 10 * _STAGE_ITEMS) -> Iterator[Work]:
     """Look for equal keys."""
-    ready = [batch.column("id") for batch in batches(items)]
+    ready = [batch.select(KEYS) for batch in batches(items)]
+    attributes = [KeyAttribute(key, "S") for key in KEYS]
 
     def work() -> int:
-        seen = SeenKeys()
-        return sum(len(seen.add(keys).first) for keys in ready)
+        seen = SeenKeys(Fingerprints.drawn())
+        return sum(len(seen.add(key_texts(keys, attributes, SCHEMA)).first) for keys in ready)
 
     yield work
+
+
+def _writer(endpoint: str, operation: str = "put") -> ItemWriter:
+    options = {"table": TABLE, "endpointUrl": endpoint, "operation": operation}
+    return cast(ItemWriter, DynamoDataSource(options).writer(SCHEMA, False))
 
 
 def _segments(total: int) -> list[Chain]:
@@ -194,4 +204,4 @@ def _bodies(endpoint: str) -> list[bytes]:
 
 def _texts(items: int) -> list[pa.StringArray]:
     encoder = ItemEncoder(SCHEMA, table=TABLE, key_names=KEYS)
-    return [encoder.encode(part) for batch in batches(items) for part in slices(batch)]
+    return [encoder.encode(part) for batch in batches(items) for _, part in slices(batch)]

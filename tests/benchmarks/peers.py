@@ -31,9 +31,7 @@ def read_items(endpoint: str) -> Iterator[Work]:
 @contextmanager
 def batch_writer(endpoint: str, items: int) -> Iterator[Work]:
     """boto3's `batch_writer`, given items that are Python objects already."""
-    table = boto3.resource("dynamodb", endpoint_url=endpoint).Table(TABLE)
-    plain = TypeDeserializer().deserialize
-    ready = [plain({"M": example_item(number)}) for number in range(items)]
+    table, ready = _ready(endpoint, items)
 
     def work() -> int:
         with table.batch_writer() as writer:
@@ -42,6 +40,25 @@ def batch_writer(endpoint: str, items: int) -> Iterator[Work]:
         return len(ready)
 
     yield work
+
+
+@contextmanager
+def put_item(endpoint: str, items: int) -> Iterator[Work]:
+    """boto3's `put_item`, given items that are Python objects already."""
+    table, ready = _ready(endpoint, items)
+
+    def work() -> int:
+        for item in ready:
+            table.put_item(Item=item)
+        return len(ready)
+
+    yield work
+
+
+def _ready(endpoint: str, items: int) -> tuple[Any, list[dict[str, Any]]]:
+    plain = TypeDeserializer().deserialize
+    table = boto3.resource("dynamodb", endpoint_url=endpoint).Table(TABLE)
+    return table, [plain({"M": example_item(number)}) for number in range(items)]
 
 
 def scan(table: Any, **parameters: Any) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ import http.client
 import itertools
 import json
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ _THROTTLING = {
 _AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
 )
+
+_UNSTABLE = re.compile(r'"(TableName|ClientRequestToken)": "[^"]*"')
 
 Request = dict[str, Any]
 Forward = Callable[[Request], Reply]
@@ -83,6 +86,41 @@ def _unprocessed_batch(operation: str, request: Request, forward: Forward) -> Re
     )
 
 
+def _error_after_the_effect(operation: str, request: Request, forward: Forward) -> Reply:
+    forward(request)
+    return refusal("InternalServerError", "The request could not be completed", 500)
+
+
+def _partial_write(operation: str, request: Request, forward: Forward) -> Reply:
+    """One entry of a BatchWriteItem is written and the others left unprocessed; of a single one none is left."""
+    if operation != "BatchWriteItem":
+        return forward(request)
+    ((table, entries),) = request["RequestItems"].items()
+    reply = forward({**request, "RequestItems": {table: entries[:1]}})
+    answer = json.loads(reply.body) if isinstance(reply.body, bytes) else reply.body
+    return replace(reply, body={**answer, "UnprocessedItems": {table: entries[1:]} if entries[1:] else {}})
+
+
+def _unprocessed_write(operation: str, request: Request, forward: Forward) -> Reply:
+    if operation != "BatchWriteItem":
+        return forward(request)
+    return Reply({"UnprocessedItems": request["RequestItems"]})
+
+
+def _cancelled(code: str) -> Fault:
+    """A transaction is cancelled because of its last action, for that reason."""
+
+    def fault(operation: str, request: Request, forward: Forward) -> Reply:
+        if operation != "TransactWriteItems":
+            return forward(request)
+        nothing = [{"Code": "None"} for _ in request["TransactItems"][1:]]
+        reply = refusal("TransactionCanceledException", "Transaction cancelled")
+        assert isinstance(reply.body, dict)
+        return replace(reply, body=reply.body | {"CancellationReasons": [*nothing, {"Code": code, "Message": "no"}]})
+
+    return fault
+
+
 # those that a client gets over, by name
 FAULTS: Mapping[str, Fault] = {
     "ProvisionedThroughputExceededException": _throttled("ProvisionedThroughputExceededException"),
@@ -102,6 +140,18 @@ FAULTS: Mapping[str, Fault] = {
     "short page": _short_page,
     "partial batch": _partial_batch,
     "unprocessed batch": _unprocessed_batch,
+}
+# the same where something is written; no fault is an honest answer to operations that it does not concern
+WRITE_FAULTS: Mapping[str, Fault] = {
+    "error after the effect": _error_after_the_effect,
+    "answer too late": _damaged(delay=STALL),
+    "partial write": _partial_write,
+    "unprocessed write": _unprocessed_write,
+    "TransactionConflict": _cancelled("TransactionConflict"),
+    "ThrottlingError": _cancelled("ThrottlingError"),
+    "TransactionInProgressException": _throttled("TransactionInProgressException"),
+    "TransactionConflictException": _throttled("TransactionConflictException"),
+    "IdempotentParameterMismatchException": lambda *_: refusal("IdempotentParameterMismatchException"),
 }
 # those that end a task
 REFUSALS = ("ExpiredTokenException", "AccessDeniedException", "ValidationException", "ResourceNotFoundException")
@@ -142,7 +192,7 @@ class FaultyServer:
 def faulty_server(backend: str, choose: Choice = honest) -> Iterator[FaultyServer]:
     """Serve on loopback what the server at `backend` answers, but for the faults that `choose` chooses.
 
-    A fault is a name out of `FAULTS` or an error code out of `REFUSALS`.
+    A fault is a name out of `FAULTS` or `WRITE_FAULTS`, or an error code out of `REFUSALS`.
     """
     address = backend.removeprefix("http://")
     local, lock = threading.local(), threading.Lock()
@@ -170,15 +220,16 @@ def faulty_server(backend: str, choose: Choice = honest) -> Iterator[FaultyServe
             return ask(operation, request)
         if name in REFUSALS:
             return refusal(name, f"a message of {name}")
-        return FAULTS[name](operation, request, lambda changed: ask(operation, changed))
+        return {**FAULTS, **WRITE_FAULTS}[name](operation, request, lambda changed: ask(operation, changed))
 
-    with scripted_server(answer) as server:
-        proxy.endpoint = server.endpoint
-        try:
+    try:
+        with scripted_server(answer) as server:
+            proxy.endpoint = server.endpoint
             yield proxy
-        finally:
-            for connection in connections:
-                connection.close()
+    finally:
+        for connection in connections:
+            connection.auto_open = 0  # a request that is late opens no other
+            connection.close()
 
 
 def sometimes(names: Sequence[str], *, seed: int, probability: float = 0.4) -> Choice:
@@ -186,9 +237,9 @@ def sometimes(names: Sequence[str], *, seed: int, probability: float = 0.4) -> C
     attempts: Counter[str] = Counter()
 
     def choose(operation: str, request: Request) -> str | None:
-        # without the table's name, which is another in each run
-        nameless = {**request, "TableName": "", "RequestItems": list(request.get("RequestItems", {}).values())}
-        text = json.dumps([operation, nameless], sort_keys=True)
+        # without the table's name and the token, which are others in each run
+        nameless = {**request, "RequestItems": list(request.get("RequestItems", {}).values())}
+        text = _UNSTABLE.sub("", json.dumps([operation, nameless], sort_keys=True))
         attempts[text] += 1
         chance = random.Random(f"{seed} {attempts[text]} {text}")
         return chance.choice(names) if chance.random() < probability else None

@@ -1,6 +1,6 @@
 """A server that replays ready-made pages of a DynamoDB table, faster than any client takes them.
 
-It speaks as much of DynamoDB's protocol as scans, queries, reads by key, bulk writes and a `DescribeTable` need, with a
+It speaks as much of DynamoDB's protocol as scans, queries, reads by key, writes and a `DescribeTable` need, with a
 thread for each connection, in a process of its own: `python tests/servers/replay.py`. It checks no signature, stores
 nothing, and knows no filters and projections.
 
@@ -457,8 +457,7 @@ class _Connection(socketserver.BaseRequestHandler):
             return self._send(200, _whole(self.server.log.copy()), request_id=0)
         received = time.monotonic()
         operation = headers.get(b"x-amz-target", b"").decode().partition(".")[2]
-        # Not parsed. Inside a string the name's quotes are escaped, so only an attribute of that name would count too.
-        request_id = self.server.count(operation, body.count(b'"PutRequest"') if operation == "BatchWriteItem" else 0)
+        request_id = self.server.count(operation, _items_written(operation, body))
         if self.server.latency:
             time.sleep(self.server.latency)
         try:
@@ -487,6 +486,10 @@ class _Connection(socketserver.BaseRequestHandler):
                     units = float(body.count(b'"PutRequest"'))
                     answer["ConsumedCapacity"] = [{"CapacityUnits": units, "TableName": TABLE}]
                 return _whole(answer)
+            case "PutItem" | "UpdateItem":
+                if b'"ReturnConsumedCapacity"' in body and self.server.table.tells_capacity:
+                    return _whole({"ConsumedCapacity": {"CapacityUnits": 1.0, "TableName": TABLE}})
+                return _whole({})
             case _:
                 raise _RefusedError("UnknownOperationException", f"The replay server does not know {operation!r}.")
 
@@ -506,6 +509,13 @@ class _Connection(socketserver.BaseRequestHandler):
         self.request.sendall(head.encode())
         for chunk in chunks:
             self.request.sendall(chunk)
+
+
+def _items_written(operation: str, body: bytes) -> int:
+    """Not parsed. Inside a string the name's quotes are escaped, so only an attribute of that name would count too."""
+    if operation == "BatchWriteItem":
+        return body.count(b'"PutRequest"')
+    return int(operation in ("PutItem", "UpdateItem"))
 
 
 def _check_table(request: dict[str, Any]) -> None:

@@ -1,11 +1,14 @@
-"""SeenKeys finds what a dictionary would find."""
+"""SeenKeys finds what a dictionary would find, in memory and in its file; KeptKeys what a set of all tasks' keys would."""
 
 from __future__ import annotations
 
 import doctest
+import pickle
 import subprocess
 import sys
+from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spark_dynamo.source.duplicates
+import spark_dynamo.source.fingerprints
+import spark_dynamo.source.key_texts
+from spark_dynamo.errors import DynamoDBWrapperError
 from spark_dynamo.source.duplicates import SeenKeys
+from spark_dynamo.source.fingerprints import Fingerprints, KeptKeys, found_in
+from spark_dynamo.source.key_texts import plain_numbers
 
 # few keys, so that they meet often; they differ in what a careless hash would miss: order, length, zero bytes
 keys = st.one_of(
@@ -48,13 +56,20 @@ def check(seen: SeenKeys, model: Model, column: pa.StringArray) -> None:
 
 
 def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.source.duplicates).failed == 0
+    for module in (
+        spark_dynamo.source.duplicates,
+        spark_dynamo.source.fingerprints,
+        spark_dynamo.source.key_texts,
+    ):
+        results = doctest.testmod(module)
+        assert results.attempted
+        assert results.failed == 0
 
 
-@settings(deadline=None, max_examples=120)
-@given(batches)
-def test_random_batches(content: list[list[str]]) -> None:
-    seen, model = SeenKeys(), Model()
+@settings(deadline=None, max_examples=200)
+@given(batches, st.sampled_from([1, 4, 20, 1000]))
+def test_random_batches(content: list[list[str]], keys_in_memory: int) -> None:
+    seen, model = SeenKeys(keys_in_memory=keys_in_memory), Model()
     for batch in content:
         check(seen, model, pa.array(batch, pa.string()))
 
@@ -98,6 +113,56 @@ def test_no_two_of_many_keys_are_taken_for_one() -> None:
     assert SeenKeys().add(zeros).first.all()
 
 
+def test_a_file_holds_what_memory_does_not() -> None:
+    """Keys of the file are found again in any batch; none is taken for another; 4 bytes of each stay in memory."""
+    texts = pa.array(np.arange(60_000)).cast(pa.string())
+    seen = SeenKeys(keys_in_memory=5_000)
+    for start in range(0, len(texts), 1_000):
+        assert not seen.add(texts.slice(start, 1_000)).earlier.any()
+    assert seen._file is not None
+    assert sum(len(tops) for _, tops in seen._file._runs) >= 55_000
+    assert {tops.itemsize for _, tops in seen._file._runs} == {4}
+    assert sum(len(high) for high, _ in seen._runs) < 10_000
+    again = np.random.default_rng(3).permutation(60_000)
+    assert seen.add(texts.take(pa.array(again[:20_000]))).earlier.all()
+    assert not seen.add(pa.array(np.arange(60_000, 70_000)).cast(pa.string())).earlier.any()
+
+
+def test_keys_that_share_their_first_bits_are_told_apart() -> None:
+    """Such keys are rarer than any test could wait for, so their fingerprints are made by hand."""
+    same = np.uint64(7 << 32)
+    run = (np.array([1, same, same, same, same + 1], np.uint64), np.array([1, 5, 3, 9, 2], np.uint64))
+    high, low = np.array([same, same, same, same + 1], np.uint64), np.array([3, 9, 4, 2], np.uint64)
+    assert found_in(run, high, low).tolist() == [True, True, False, True]
+    file = spark_dynamo.source.duplicates._RunFile(bytes(16))
+    file.append(run)
+    file.append((np.array([0], np.uint64), np.array([0], np.uint64)))
+    assert file.found(high, low).tolist() == [True, True, False, True]
+    order = spark_dynamo.source.duplicates._order(np.array([7, 7, 7, 1], np.uint64), np.array([2, 1, 2, 9], np.uint64))
+    assert order.tolist() == [3, 1, 0, 2]
+
+
+def test_the_file_is_on_sparks_disk_and_nothing_is_left_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},/nowhere")
+    descriptors = Path("/proc/self/fd")
+    seen = SeenKeys(keys_in_memory=1)
+    seen.add(pa.array(["a", "b"]))
+    opened = [link for fd in descriptors.iterdir() if (link := _target(fd)).startswith(str(tmp_path))]
+    assert len(opened) == 1
+    assert not list(tmp_path.iterdir())  # it has no name any more
+    del seen
+    assert not any(_target(fd).startswith(str(tmp_path)) for fd in descriptors.iterdir())
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path / "gone"))
+    assert SeenKeys(keys_in_memory=1).add(pa.array(["a", "a"])).first.tolist() == [True, False]
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:  # that by which the folder itself is listed
+        return ""
+
+
 @pytest.mark.parametrize("length", [4_095, 4_096, 4_097, 10_000, 70_000])
 def test_keys_longer_than_any_before(length: int) -> None:
     """The multipliers grow; keys of earlier batches keep their fingerprints."""
@@ -114,11 +179,81 @@ def test_empty_batches() -> None:
     check(seen, model, pa.array(["a"]).slice(1))
 
 
-def test_fingerprints_differ_between_processes() -> None:
-    """Nobody can choose keys that meet: the multipliers are drawn anew in each process."""
+def test_fingerprints_differ_between_writes() -> None:
+    """Nobody can choose keys that meet: each seed has multipliers of its own."""
+    drawn = [Fingerprints.drawn() for _ in range(2)]
+    (high1,), (low1,) = drawn[0].of(pa.array(["key"]))
+    (high2,), (low2,) = drawn[1].of(pa.array(["key"]))
+    assert len({high1, low1, high2, low2}) == 4
+    assert drawn[0].tag != drawn[1].tag
+    with pytest.raises(ValueError, match="a seed of 3 bytes"):
+        Fingerprints(b"abc")
+
+
+def test_fingerprints_are_the_same_in_every_process() -> None:
+    """Whatever keys a process has met before: multipliers of more places begin with those of fewer."""
+    fingerprints = Fingerprints(bytes(range(32)))
+    fingerprints.of(pa.array(["x" * 9_000]))
+    texts = ["key", "", "\0", "é" * 3_000]
     code = (
-        "import pyarrow as pa; from spark_dynamo.source.duplicates import _fingerprints;"
-        "print([int(half[0]) for half in _fingerprints(pa.array(['key']))])"
+        "import pickle, sys, pyarrow as pa; fingerprints = pickle.loads(bytes.fromhex(sys.argv[1]));"
+        f"print([half.tolist() for half in fingerprints.of(pa.array({texts!r}))])"
     )
-    printed = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)}
-    assert len(printed) == 2
+    pickled = pickle.dumps(fingerprints)
+    assert len(pickled) < 200
+    done = subprocess.run([sys.executable, "-c", code, pickled.hex()], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == str([half.tolist() for half in fingerprints.of(pa.array(texts))])
+
+
+def test_fingerprints_are_sums_of_codes_times_multipliers() -> None:
+    """As the module's docstring has it, however many keys are hashed at a time."""
+    fingerprints = Fingerprints.drawn()
+    random = np.random.default_rng(5)
+    texts = ["".join(map(chr, random.integers(0, 128, random.integers(0, 9_000)))) for _ in range(80)]
+    high, low = fingerprints.of(pa.array(texts))
+    first, second = fingerprints._multipliers
+    for row, text in enumerate(texts):
+        codes = [code + 1 for code in text.encode()]
+        for halves, multipliers in ((high, first), (low, second)):
+            expected = sum(code * int(factor) for code, factor in zip(codes, multipliers, strict=False)) % 2**64
+            assert int(halves[row]) == expected
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.lists(keys, max_size=20), st.sampled_from([1, 1000])), max_size=4), st.lists(keys))
+def test_all_tasks_keys_are_kept(tasks: list[tuple[list[str], int]], asked: list[str]) -> None:
+    fingerprints = Fingerprints.drawn()
+    parts = []
+    for content, keys_in_memory in tasks:
+        seen = SeenKeys(fingerprints, keys_in_memory=keys_in_memory)
+        for start in range(0, len(content), 5):
+            seen.add(pa.array(content[start : start + 5], pa.string()))
+        parts.append(seen.to_bytes())
+        assert len(parts[-1]) == 16 * (1 + len(set(content)))
+        assert seen.to_bytes() == parts[-1] or keys_in_memory > 1
+        if content:
+            assert seen.add(pa.array(content)).earlier.all()  # it goes on after that
+    kept = KeptKeys(parts, fingerprints)
+    everything = {key for content, _ in tasks for key in content}
+    assert kept.has(pa.array(asked, pa.string())).tolist() == [key in everything for key in asked]
+    assert len(kept) == sum(len(set(content)) for content, _ in tasks)
+
+
+def test_keys_of_another_write_are_refused() -> None:
+    """They would all look like keys that no task wrote."""
+    other = SeenKeys()
+    other.add(pa.array(["a"]))
+    for part in (other.to_bytes(), b"", b"x" * 16, SeenKeys(Fingerprints(bytes(32))).to_bytes() + b"x"):
+        with pytest.raises(DynamoDBWrapperError, match="A task handed over keys that are not of this write"):
+            KeptKeys([part], Fingerprints(bytes(32)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=None), st.integers(0, 3))
+def test_equal_numbers_are_equal_texts(number: Decimal, zeros: int) -> None:
+    forms = [str(number), f"{number:f}", f"{number:E}", str(number).lower()]
+    forms += [f"{form}{'0' * zeros}" for form in forms if "." in form and "E" not in form.upper()]
+    forms = [form for form in forms if len(form) < 300]
+    (plain,) = set(plain_numbers(pa.array(forms, pa.string())).to_pylist()) or {"0"}
+    assert not set(plain) - set("-0123456789.")
+    assert not forms or Decimal(plain) == number

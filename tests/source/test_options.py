@@ -10,7 +10,8 @@ import pytest
 
 import spark_dynamo.source.options
 from spark_dynamo.errors import ConfigurationError, OptionError
-from spark_dynamo.source.options import OPTIONS, SourceOptions
+from spark_dynamo.source.option_table import OPTIONS
+from spark_dynamo.source.options import SourceOptions
 
 SECRET = "s3cr3t-value"
 
@@ -82,7 +83,7 @@ def test_values_and_names_in_any_case(name: str, value: str, parsed: Any) -> Non
         ("segments", "1.5", "Option 'segments' must be a whole number from 1 to 1,000,000, not '1.5'."),
         ("segments", "\u00b2", "Option 'segments' must be a whole number from 1 to 1,000,000, not '\u00b2'."),
         ("consistentRead", "yes", "Option 'consistentRead' must be true or false, not 'yes'."),
-        ("nulls", "remove", "Option 'nulls' must be one of omit, write, not 'remove'."),
+        ("nulls", "keep", "Option 'nulls' must be one of auto, omit, write, remove, not 'keep'."),
         ("duplicates", "any", "Option 'duplicates' must be one of error, last, first, not 'any'."),
         ("environment", "test", "Option 'environment' must be one of dev, staging, prod, not 'test'."),
     ],

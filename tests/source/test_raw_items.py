@@ -13,8 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StringType, StructType, VariantType
 
 from spark_dynamo.aws.client import raw_client
-from spark_dynamo.aws.tables import describe_table
-from spark_dynamo.errors import DuplicateKeyError, InvalidItemError, SchemaError, UnwrittenItemsError
+from spark_dynamo.errors import DuplicateKeyError, InvalidItemError, SchemaError
 from spark_dynamo.source.writer import ItemWriter
 from spark_dynamo.wire.items import ItemDecoder, RawItemEncoder, check_item_schema, item_schema
 from tests.conftest import Server
@@ -35,11 +34,8 @@ def the_same(items: list[dict[str, Any]]) -> list[Any]:
     return sorted((canonical({"M": item}) for item in items), key=lambda item: repr((item[1]["id"], item[1].get("n"))))
 
 
-def put_writer(server: Server, table: str, item_format: str, **settings: Any) -> ItemWriter:
-    description = describe_table(server.client, table)
-    return ItemWriter(
-        server.connection, description, table, item_schema(item_format), item_format=item_format, **settings
-    )
+def put_writer(server: Server, table: str, item_format: str, **options: str) -> ItemWriter:
+    return server.writer(table, item_schema(item_format), itemFormat=item_format, **options)
 
 
 def texts_of(*items: Any) -> pa.RecordBatch:
@@ -133,11 +129,11 @@ def test_nothing_is_sent_where_one_text_is_no_item(moto_server: Server, text: st
 
 
 @pytest.mark.parametrize("attribute", ['{"N":"abc"}', '{"SS":[]}', '{"M":{"v":{"N":"' + "9" * 39 + '"}}}'])
-def test_what_only_dynamodb_looks_at_is_refused_by_it(aws_server: Server, attribute: str) -> None:
-    table = aws_server.create()
-    with pytest.raises(UnwrittenItemsError, match="1 item was not written .* with the key {id='bad'}, because"):
-        put_writer(aws_server, table, "json").write(iter([texts_of('{"id":{"S":"bad"},"v":' + attribute + "}")]))
-    assert aws_server.items(table) == []
+def test_contents_that_dynamodb_refuses_are_found_before_anything_is_sent(moto_server: Server, attribute: str) -> None:
+    table = moto_server.create()
+    with pytest.raises(InvalidItemError, match="Row {id='bad'} can't be written to table .*: attribute 'v' is "):
+        put_writer(moto_server, table, "json").write(iter([texts_of(GOOD, '{"id":{"S":"bad"},"v":' + attribute + "}")]))
+    assert moto_server.items(table) == []
 
 
 def test_large_arrow_types_are_taken_too(moto_server: Server) -> None:

@@ -1,34 +1,32 @@
-"""A task that Spark runs again gives each row once: what its first attempt gave is gone with it."""
+"""A task that Spark runs again: what its first attempt gave is gone with it, and what it wrote is no reason to refuse it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.conftest import Server
 from tests.servers.faulty import faulty_server
+from tests.servers.spark_driver import Driver, spark_driver
+from tests.source.killed_workers import WRITES, survives
 
-_JOB = """
-import json, sys
-from pyspark.sql import SparkSession
-
-endpoint, table = sys.argv[1:]
-spark = (
-    SparkSession.builder.master("local[2,3]")  # three attempts; local[2] has one
-    .config("spark.ui.enabled", "false").config("spark.log.level", "OFF").getOrCreate()
-)
-rows = (
-    spark.read.format("dynamo-meta")
-    .options(endpointUrl=endpoint, region="us-east-1", accessKeyId="local", secretAccessKey="local")
-    .options(numPartitions=2, segments=4)
-    .schema("id STRING NOT NULL").load(table).collect()
-)
-print(json.dumps(sorted(row.id for row in rows)))
+_READ = """
+rows = spark.read.format("dynamo-meta").options(**options).schema("id STRING NOT NULL").load(table).collect()
+result = sorted(row.id for row in rows)
 """
 
 
-def test_a_failed_task_is_run_again(moto_server: Server, python: Callable[..., Any]) -> None:
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Driver]:
+    with spark_driver({"spark.master": "local[2,3]"}) as started:  # three attempts; local[2] has one
+        yield started
+
+
+def test_a_failed_task_is_run_again(moto_server: Server, driver: Driver) -> None:
     table = moto_server.create()
     moto_server.put(table, *({"id": {"S": f"item-{number:03d}"}} for number in range(60)))
     scans = 0
@@ -40,9 +38,8 @@ def test_a_failed_task_is_run_again(moto_server: Server, python: Callable[..., A
         return "ExpiredTokenException" if scans == 12 else "short page" if operation == "Scan" else None
 
     with faulty_server(moto_server.endpoint, choose) as proxy:
-        finished = python(_JOB, proxy.endpoint, table)
-        assert finished.returncode == 0, finished.stderr
-        assert json.loads(finished.stdout.splitlines()[-1]) == [f"item-{number:03d}" for number in range(60)]
+        options = {**Server("proxy", proxy.endpoint).options, "numPartitions": "2", "segments": "4"}
+        assert driver.run(_READ, options=options, table=table) == [f"item-{number:03d}" for number in range(60)]
         assert proxy.faults["ExpiredTokenException"] == 1
         first_pages = [
             request["Segment"]
@@ -50,3 +47,12 @@ def test_a_failed_task_is_run_again(moto_server: Server, python: Callable[..., A
             if operation == "Scan" and "ExclusiveStartKey" not in request
         ]
         assert len(first_pages) > 4  # the segments of the failed task were begun twice
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="which processes write is read from /proc")
+@pytest.mark.parametrize("name", sorted(WRITES.keys() - {"inserts of which some exist"}))
+def test_workers_are_killed_in_the_middle_of_a_write(
+    moto_server: Server, driver: Driver, tmp_path: Path, name: str
+) -> None:
+    with faulty_server(moto_server.endpoint) as proxy:
+        survives(driver, moto_server, proxy, WRITES[name], tmp_path)

@@ -12,9 +12,8 @@ from pyspark.errors import AnalysisException, PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from spark_dynamo.aws.tables import describe_table
 from spark_dynamo.errors import DuplicateKeyError, InvalidItemError
-from spark_dynamo.source.writer import ItemWriter, Written, check_keys
+from spark_dynamo.source.write_task import Written
 from tests.conftest import Server
 
 
@@ -211,11 +210,6 @@ def test_equal_keys_are_an_error_before_anything_is_sent(spark: SparkSession, se
     assert server.items(table) == []
 
 
-def put_writer(server: Server, table: str, schema: StructType, **settings: Any) -> ItemWriter:
-    description = describe_table(server.client, table)
-    return ItemWriter(server.connection, description, table, schema, **settings)
-
-
 KEYED = StructType().add("id", "string").add("n", "long")
 
 
@@ -227,19 +221,19 @@ def test_equal_keys_in_different_batches_of_a_task(moto_server: Server) -> None:
     groups = [("a", 1), ("b", 2)], [("a", 3), ("a", 4)], [("b", 5), ("c", 6)]
     for keep, expected in (("last", {"a": "4", "b": "5", "c": "6"}), ("first", {"a": "1", "b": "2", "c": "6"})):
         table = moto_server.create()
-        message = put_writer(moto_server, table, KEYED, duplicates=keep).write(batches(*groups))
+        message = moto_server.writer(table, KEYED, duplicates=keep).write(batches(*groups))
         assert {item["id"]["S"]: item["n"]["N"] for item in moto_server.items(table)} == expected
         assert message.items + message.duplicates == 6
     table = moto_server.create()
     with pytest.raises(DuplicateKeyError, match="id='a'"):
-        put_writer(moto_server, table, KEYED).write(batches(*groups))
+        moto_server.writer(table, KEYED).write(batches(*groups))
     assert {item["id"]["S"] for item in moto_server.items(table)} <= {"a", "b"}  # the first batch only
 
 
 def test_equal_numbers_are_equal_keys_however_they_are_written(moto_server: Server) -> None:
     table = moto_server.create("id:N")
     schema = StructType().add("id", "string", metadata={"dynamodb": "N"})
-    writer = put_writer(moto_server, table, schema)
+    writer = moto_server.writer(table, schema)
     with pytest.raises(DuplicateKeyError, match="id='1.0'"):
         writer.write(iter([pa.record_batch({"id": ["1", "1.0"]})]))
 
@@ -249,16 +243,16 @@ def test_nothing_of_a_batch_is_sent_where_its_last_row_is_bad(moto_server: Serve
     rows = [{"id": f"{n}", "x": "y" * 100_000} for n in range(200)] + [{"id": "", "x": ""}]  # 20 MB: three slices
     schema = StructType().add("id", "string").add("x", "string")
     with pytest.raises(InvalidItemError):
-        put_writer(moto_server, table, schema).write(iter([pa.RecordBatch.from_pylist(rows)]))
+        moto_server.writer(table, schema).write(iter([pa.RecordBatch.from_pylist(rows)]))
     rows[-1] = {"id": "big", "x": "y" * 500_000}
     with pytest.raises(InvalidItemError, match="Row {id='big'}"):
-        put_writer(moto_server, table, schema).write(iter([pa.RecordBatch.from_pylist(rows)]))
+        moto_server.writer(table, schema).write(iter([pa.RecordBatch.from_pylist(rows)]))
     assert moto_server.items(table) == []
 
 
 def test_counts_travel_in_the_commit_message(aws_server: Server, caplog: pytest.LogCaptureFixture) -> None:
     table = aws_server.create()
-    writer = put_writer(aws_server, table, KEYED)
+    writer = aws_server.writer(table, KEYED)
     messages = [writer.write(batches([(f"{task}-{n}", n) for n in range(30)])) for task in range(2)]
     assert messages[0].items == 30
     assert messages[0].requests == 2
@@ -269,7 +263,7 @@ def test_counts_travel_in_the_commit_message(aws_server: Server, caplog: pytest.
     with caplog.at_level(logging.INFO, "spark_dynamo"):
         writer.commit(messages)
         writer.abort([messages[0], None])
-    assert "items=60" in caplog.text
+    assert "60 items" in caplog.text
     assert "failed; items of finished tasks stay" in caplog.text
 
 
@@ -298,12 +292,6 @@ def test_frames_that_do_not_suit_the_table(spark: SparkSession, moto_server: Ser
     assert sentence.replace("'T'", f"'{table}'") in str(caught.value)
 
 
-def test_overwrite_is_refused_with_a_way_out(spark: SparkSession, moto_server: Server) -> None:
-    frame = spark.sql("SELECT 'a' id")
-    with pytest.raises(AnalysisException, match="Option 'mode' 'overwrite' is not supported; use mode"):
-        frame.write.format("dynamo-meta").options(**moto_server.options).mode("overwrite").save(moto_server.create())
-
-
 def test_keys_must_be_in_the_frame(moto_server: Server) -> None:
     table = moto_server.create("id:S", "n:N")
-    check_keys(KEYED, describe_table(moto_server.client, table))
+    moto_server.writer(table, KEYED)

@@ -35,7 +35,8 @@ from pyspark.sql.types import (
 import spark_dynamo.wire.encode
 from spark_dynamo.errors import InvalidItemError, SchemaError
 from spark_dynamo.wire.decode import PageDecoder
-from spark_dynamo.wire.encode import LARGEST_ITEM, ItemEncoder, item_size
+from spark_dynamo.wire.encode import ItemEncoder
+from spark_dynamo.wire.sizes import LARGEST_ITEM, item_size
 from spark_dynamo.wire.types import arrow_schema
 from spark_dynamo.wire.variant import encode_variant
 from tests.wire.strategies import (

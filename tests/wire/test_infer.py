@@ -186,7 +186,10 @@ def facts(inferred: Inference) -> list[Any]:
 )
 def test_each_rule(values: list[Item], expected: DataType, tag: str | None) -> None:
     column, _ = infer_values(*values)
-    assert column == StructField("x", expected, True, {"dynamodb": tag} if tag else None)
+    metadata = {"dynamodb": tag} if tag else {}
+    if {"NULL": True} in values:  # and it is missing nowhere
+        metadata["dynamodb_nulls"] = "write"
+    assert column == StructField("x", expected, True, metadata)
     check_decodes([{"x": value} for value in values], StructType([column]))
 
 

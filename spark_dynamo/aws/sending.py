@@ -1,0 +1,298 @@
+"""Raw requests as botocore would send them, at a fraction of its CPU time.
+
+botocore resolves the endpoint, builds, signs and parses each request anew, which takes a millisecond. Of two requests of the
+same operation on the same table only date, body and signature differ. So botocore makes and sends the first one; the later
+ones are copies of it with a new date, body and signature, over the connections that botocore has opened. Where they would not
+be what botocore makes (checked with the first), and where no connection is open, botocore sends them as ever.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import logging
+import os
+import re
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+from botocore.awsrequest import HeadersDict
+from botocore.exceptions import ConnectionClosedError, IncompleteReadError, ReadTimeoutError
+
+from spark_dynamo.aws.client import Connection, raw_client
+
+logger = logging.getLogger(__name__)
+
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=.+/\d{8}/(?P<scope>.+)/aws4_request, SignedHeaders=(?P<names>.+), Signature=\w+"
+)
+_SENT_BY_HTTP = {"Accept-Encoding": "identity"}  # what Python's HTTP client adds to each request
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_HOOKS = (
+    *(
+        "provide-client-params",
+        "before-parameter-build",
+        "before-call",
+        "request-created",
+        "choose-signer",
+        "before-sign",
+    ),
+    *("before-send", "before-parse", "response-received", "needs-retry", "after-call", "after-call-error"),
+)
+_AT_ONCE = 65_536  # bytes; a larger body is not copied to go with the head
+_BUFFER = 16_384  # bytes, as much as a TLS record holds
+
+
+class Answer(NamedTuple):
+    """The body of an answer, and the CRC32 that the server says it has."""
+
+    body: bytes
+    crc32: int | None
+
+
+class Sender:
+    """Sends the raw requests of one client; threads share it."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._sent = threading.local()
+        self._models: dict[tuple[str, str], _Model | None] = {}
+        client.meta.events.register("before-send.dynamodb", self._remember)
+
+    def send(self, operation: str, routing: Mapping[str, Any], table: str, body: bytes) -> Answer:
+        """The answer to a request of that body; `routing` are the parameters that tell botocore which table it is about.
+
+        Raises what botocore raises.
+        """
+        credentials = _credentials(self._client)
+        model = self._models.get((operation, table))
+        is_current = model is not None and model.credentials == credentials
+        if model is not None and is_current:
+            answer = model.send(body)
+            if answer is not None:
+                return answer
+        self._sent.request = None
+        parsed = self._client._make_api_call(operation, {**routing, "RawBody": body})
+        request, self._sent.request = self._sent.request, None
+        if (operation, table) not in self._models or (model is not None and not is_current):
+            made = _model_of(self._client, operation, request, credentials)
+            if made is not None or _credentials(self._client) == credentials:  # else they were renewed in this moment
+                self._models[operation, table] = made
+        return _answer(parsed["Body"], parsed["ResponseMetadata"]["HTTPHeaders"])
+
+    def _remember(self, request: Any, **_: Any) -> None:
+        self._sent.request = request
+
+
+def sender(connection: Connection) -> Sender:
+    """The sender of that connection's raw client, one per process."""
+    return _sender(connection, os.getpid())
+
+
+@lru_cache(maxsize=32)
+def _sender(connection: Connection, process: int) -> Sender:
+    return Sender(raw_client(connection))
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What all requests of one operation on one table have in common, as botocore made it."""
+
+    client: Any
+    operation: str
+    url: str
+    pool: Any  # urllib3's, with the connections that botocore has opened
+    credentials: Any = field(repr=False)  # frozen ones
+    scope: str  # region and service
+    headers: Mapping[str, str] = field(repr=False)  # a session token is among them
+    signed: tuple[tuple[str, str], ...]  # names in lower case and as they are in the headers
+
+    def send(self, body: bytes) -> Answer | None:
+        """The answer, None where no connection is open; raises what botocore raises."""
+        connection = self._open_connection()
+        if connection is None:
+            return None
+        keep = False
+        try:
+            moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            head = _head(self.request_headers(body, moment, str(uuid.uuid4())))
+            connection.sock.settimeout(self.client.meta.config.read_timeout)
+            if len(body) <= _AT_ONCE:
+                connection.sock.sendall(head + body)
+            else:
+                connection.sock.sendall(head)
+                connection.sock.sendall(body)
+            with connection.sock.makefile("rb", buffering=_BUFFER) as file:
+                status, headers, content, keep = _receive(file)
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=self.url, error=error) from error
+        except http.client.IncompleteRead as error:
+            received, missing = len(error.partial), error.expected or 0
+            raise IncompleteReadError(actual_bytes=received, expected_bytes=received + missing) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
+        finally:
+            if not keep:
+                connection.close()
+            self.pool._put_conn(connection)
+        if status >= 300:
+            raise self._error(status, headers, content)
+        return _answer(content, headers)
+
+    def request_headers(self, body: bytes, moment: str, invocation: str) -> dict[str, str]:
+        """All headers of a request; `moment` is as in 20260131T235959Z."""
+        headers = {
+            **self.headers,
+            "X-Amz-Date": moment,
+            "Content-Length": str(len(body)),
+            "amz-sdk-invocation-id": invocation,
+        }
+        day = moment[:8]
+        lines = "\n".join([f"{name}:{headers[given]}" for name, given in self.signed])
+        names = ";".join([name for name, _ in self.signed])
+        canonical = f"POST\n/\n\n{lines}\n\n{names}\n{hashlib.sha256(body).hexdigest()}"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        key = _signing_key(self.credentials.secret_key, day, self.scope)
+        text = f"AWS4-HMAC-SHA256\n{moment}\n{day}/{self.scope}/aws4_request\n{digest}"
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        headers["Authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={self.credentials.access_key}/{day}/{self.scope}/aws4_request, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+        return headers
+
+    def _open_connection(self) -> Any:
+        """A connection on which a request can be sent at once; None where botocore must open one first."""
+        if self.pool.pool is None:  # it is closed
+            return None
+        connection = self.pool._get_conn()
+        if connection.sock is not None:
+            return connection
+        self.pool._put_conn(connection)
+        return None
+
+    def _error(self, status: int, headers: Mapping[str, str], content: bytes) -> Exception:
+        """The error that botocore makes of an answer."""
+        parser, service = self.client._response_parser, self.client.meta.service_model
+        operation = service.operation_model(self.operation)
+        response = {
+            "status_code": status,
+            "headers": HeadersDict(headers),
+            "body": content,
+            "context": {"operation_name": self.operation},
+        }
+        parsed = parser.parse(response, operation.output_shape)
+        code = parsed.get("Error", {}).get("Code")
+        shape = code and service.shape_for_error_code(code)
+        if shape:
+            parsed.update(parser.parse(response, shape))
+        parsed["ResponseMetadata"]["RetryAttempts"] = 0
+        return cast("Exception", self.client.exceptions.from_code(code)(parsed, self.operation))
+
+
+def _credentials(client: Any) -> Any:
+    """The credentials that a request is signed with now, None where it is not signed; lets them renew themselves."""
+    own = client._request_signer._credentials
+    return own and own.get_frozen_credentials()
+
+
+def _model_of(client: Any, operation: str, request: Any, credentials: Any) -> _Model | None:
+    """The model of a request that botocore has made, None where copies of it would not be what botocore makes."""
+    session = client._endpoint.http_session
+    place = urlsplit(request.url)
+    proxy = session._proxy_config.proxy_url_for(request.url)
+    headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()}
+    authorization = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
+    is_plain = request.method == "POST" and session._get_request_target(request.url, proxy) == "/"
+    if authorization is None or not is_plain or _strangers(client, operation):
+        logger.debug("botocore sends each %s, as something unusual is set up", operation)
+        return None
+    headers |= {"Host": place.netloc.lower().removesuffix(_DEFAULT_PORTS[place.scheme]), **_SENT_BY_HTTP}
+    names = {name.lower(): name for name in headers}
+    model = _Model(
+        client=client,
+        operation=operation,
+        url=request.url,
+        pool=session._get_connection_manager(request.url, proxy).connection_from_url(request.url),
+        credentials=credentials,
+        scope=authorization["scope"],
+        headers=headers,
+        signed=tuple((name, names[name]) for name in authorization["names"].split(";") if name in names),
+    )
+    if model.request_headers(request.body, headers["X-Amz-Date"], headers["amz-sdk-invocation-id"]) != headers:
+        logger.debug("botocore sends each %s, as it signs them in another way", operation)
+        return None
+    return model
+
+
+def _strangers(client: Any, operation: str) -> list[Any]:
+    """What others than botocore and this package want to do with each request."""
+    known = ("botocore.", "boto3.", "spark_dynamo.")
+    found = client.meta.events._emitter._handlers
+    return [
+        handler
+        for hook in _HOOKS
+        for handler in found.prefix_search(f"{hook}.dynamodb.{operation}")
+        if not str(getattr(handler, "__module__", "")).startswith(known)
+    ]
+
+
+def _head(headers: Mapping[str, str]) -> bytes:
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join(["POST / HTTP/1.1", *lines, "", ""]).encode()
+
+
+def _answer(body: bytes, headers: Mapping[str, str]) -> Answer:
+    crc32 = headers.get("x-amz-crc32")
+    return Answer(body, None if crc32 is None else int(crc32))
+
+
+@lru_cache(maxsize=8)
+def _signing_key(secret: str, day: str, scope: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (day, *scope.split("/"), "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def _receive(file: Any) -> tuple[int, Mapping[str, str], bytes, bool]:
+    """Status, headers by names in lower case, and body of an answer, and whether the connection stays open.
+
+    An answer as DynamoDB gives it on success is read here, any other by Python's HTTP client.
+    """
+    start = file.peek()
+    end = start.find(b"\r\n\r\n")
+    if end > 0 and start.startswith(b"HTTP/1.1 200 "):
+        lines = start[:end].decode("latin-1").split("\r\n")[1:]
+        headers = {name.lower(): value.strip() for name, _, value in [line.partition(":") for line in lines]}
+        length = headers.get("content-length", "")
+        is_kept = headers.get("connection", "keep-alive").lower() == "keep-alive"
+        if is_kept and length.isdecimal() and "transfer-encoding" not in headers:
+            file.read(end + 4)
+            content = file.read(int(length))
+            if len(content) < int(length):
+                raise http.client.IncompleteRead(content, int(length) - len(content))
+            return 200, headers, content, True
+    with http.client.HTTPResponse(_Opened(file), method="POST") as response:  # type: ignore[arg-type]
+        response.begin()
+        content = response.read()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, headers, content, not response.will_close
+
+
+class _Opened:
+    """A file in place of the socket that Python's HTTP client wants."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def makefile(self, mode: str) -> Any:
+        return self._file

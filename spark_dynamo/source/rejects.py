@@ -1,0 +1,261 @@
+"""Where rejected rows go: a folder, a bucket or a table. Those of one task appear all together, when it ends well.
+
+A task that runs again replaces what it has published before, so that no row is told of twice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Protocol
+from urllib.request import url2pathname
+
+import pyarrow as pa
+
+from spark_dynamo.aws.batch_write import BatchWriter
+from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.flight import Flight
+from spark_dynamo.aws.objects import check_bucket, put_object, remove_object
+from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.tables import describe_table
+from spark_dynamo.errors import DynamoDBWrapperError, OptionError
+from spark_dynamo.source.reject_lines import ATTRIBUTES, item_of_line
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)  # one letter would be a drive of Windows
+_LINES_AT_ONCE = 1_000
+
+
+class _Place(Protocol):
+    """Where one task's lines are to be published."""
+
+    def new_file(self) -> Path:
+        """A file that is not there yet, for lines that may still be discarded."""
+
+    def publish(self, file: Path, count: int) -> None:
+        """Publish the lines in the file, in place of those of an earlier run of the task; the file may be used up."""
+
+    def clear(self) -> None:
+        """Remove what an earlier run of the task has published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an option sends rejected rows; Spark pickles it into every task.
+
+    `kind` is folder, s3 or dynamodb. `place` is the folder's path, the bucket or the table.
+
+    >>> Destination.parse("badItems", "s3://lake/rejected/orders/")
+    Destination(option='badItems', kind='s3', place='lake', prefix='rejected/orders')
+    """
+
+    option: str
+    kind: str
+    place: str
+    prefix: str = ""
+
+    @classmethod
+    def parse(cls, option: str, text: str) -> Destination:
+        """From the option's text: a path, `file://`, `s3://bucket/prefix` or `dynamodb://table`; else OptionError.
+
+        A relative path begins at the working directory of the process that calls this.
+        """
+        found = _SCHEME.match(text)
+        scheme, rest = (found[1].lower(), found[2]) if found else ("file", text)
+        if scheme == "file":
+            path = url2pathname("/" + rest.lstrip("/")) if found else rest
+            return cls(option, "folder", str(Path(path).expanduser().absolute()))
+        if scheme in ("s3", "s3a"):
+            bucket, _, prefix = rest.partition("/")
+            if bucket:
+                return cls(option, "s3", bucket, prefix.strip("/"))
+        if scheme == "dynamodb" and rest.strip("/"):
+            return cls(option, "dynamodb", rest.strip("/"))
+        raise OptionError(
+            option,
+            f"must be a folder, file:///folder, s3://bucket/prefix or dynamodb://table to name a place, not '{text}'",
+        )
+
+    def __str__(self) -> str:
+        if self.kind == "folder":
+            return self.place
+        return f"{self.kind}://{self.place}" + (f"/{self.prefix}" if self.prefix else "")
+
+    def check(self, connection: Connection, table_name: str | None = None) -> None:
+        """Raise `OptionError` where rejected rows can't go there; a folder is made, on this machine.
+
+        `table_name` is the table that is written: it can't hold its own rejected rows.
+        """
+        try:
+            if self.kind == "folder":
+                self._check_folder()
+            elif self.kind == "s3":
+                check_bucket(connection, self.place)
+            else:
+                self._check_table(connection, table_name)
+        except OSError as error:
+            problem = f"names folder '{self.place}', which can't be written: {error.strerror or error}"
+            raise OptionError(self.option, problem) from error
+        except OptionError:
+            raise
+        except DynamoDBWrapperError as error:
+            raise OptionError(self.option, f"names '{self}', and {error.message.removesuffix('.')}") from error
+
+    def open(self, connection: Connection, *, write_id: str, partition: int, repeated: bool = False) -> Rejects:
+        """What takes one task's rejected rows; nothing is made before the first.
+
+        `write_id` is the same for all tasks of a write and for each of their runs, `partition` the task's number. `repeated`
+        says that the task may have run before; then also what it published is removed where this run rejects nothing.
+        """
+        name = f"part-{partition:05d}-{self.option}.jsonl"
+        if self.kind == "folder":
+            return Rejects(_Folder(Path(self.place) / write_id, name), repeated=repeated)
+        if self.kind == "s3":
+            key = "/".join(filter(None, (self.prefix, write_id, name)))
+            return Rejects(_Bucket(connection, self.place, key), repeated=repeated)
+        return Rejects(_Table(connection, self.place, f"{write_id}/{name}"), repeated=repeated)
+
+    def _check_folder(self) -> None:
+        Path(self.place).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.place):
+            pass
+
+    def _check_table(self, connection: Connection, table_name: str | None) -> None:
+        table = describe_table(dynamodb_client(connection), self.place)
+        if table_name in (self.place, table.name, table.arn):
+            raise OptionError(self.option, f"names '{self}', the table that is written; give another one")
+        for key in table.keys:
+            if key.type != "S" or key.name in (*ATTRIBUTES, "item_gzip", "stored_gzip"):
+                raise OptionError(
+                    self.option,
+                    f"names '{self}', whose key '{key.name}' is of type {key.type}; a table of rejected rows needs keys of type S "
+                    f"with other names than {', '.join(ATTRIBUTES)}",
+                )
+
+
+class Rejects:
+    """The rejected rows of one task, as lines of JSON; threads may add to it.
+
+    The lines lie in a file until they are published, so that memory does not grow with them. Leaving the `with` block discards
+    those that are not.
+    """
+
+    def __init__(self, place: _Place, *, repeated: bool = False) -> None:
+        self.count = 0
+        self._place = place
+        self._repeated = repeated
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+        self._path: Path | None = None
+
+    def add(self, line: bytes) -> None:
+        """Add a line, which is JSON without a line break."""
+        with self._lock:
+            if self._file is None:
+                self._path = self._place.new_file()
+                self._file = self._path.open("xb")
+            self._file.write(line + b"\n")
+            self.count += 1
+
+    def publish(self) -> None:
+        """Make the lines seen, all at once; a second call does nothing."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                assert self._path is not None
+                self._place.publish(self._path, self.count)
+                self._forget()
+            elif self._repeated and not self.count:
+                self._place.clear()
+
+    def discard(self) -> None:
+        """Throw the lines away, unless they are published."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._file is not None and self._path is not None:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
+        self._file = self._path = None
+
+    def __enter__(self) -> Rejects:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    folder: Path
+    name: str
+
+    def new_file(self) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f".{self.name}.{uuid.uuid4().hex}"  # Spark doesn't read names that begin with a dot
+
+    def publish(self, file: Path, count: int) -> None:
+        file.replace(self.folder / self.name)
+
+    def clear(self) -> None:
+        (self.folder / self.name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    connection: Connection
+    bucket: str
+    key: str
+
+    def new_file(self) -> Path:
+        return _temporary_file()
+
+    def publish(self, file: Path, count: int) -> None:
+        put_object(self.connection, self.bucket, self.key, file)
+
+    def clear(self) -> None:
+        remove_object(self.connection, self.bucket, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    connection: Connection
+    table: str
+    origin: str
+
+    def new_file(self) -> Path:
+        return _temporary_file()
+
+    def publish(self, file: Path, count: int) -> None:
+        keys = [key.name for key in describe_table(dynamodb_client(self.connection), self.table).keys]
+        with file.open("rb") as lines, Flight(Requests(self.connection, self.table)) as flight:
+            writer = BatchWriter(flight, keys)
+            items = self._items(lines, keys)
+            while texts := list(islice(items, _LINES_AT_ONCE)):
+                writer.send(pa.array(texts, pa.string()))
+
+    def clear(self) -> None:
+        """Nothing: the same rows are the same items, and others of an earlier run stay."""
+
+    def _items(self, lines: IO[bytes], keys: list[str]) -> Iterator[str]:
+        seen: Counter[int] = Counter()  # rows that are equal in every way are items of their own
+        for line in lines:
+            line = line.rstrip(b"\n")
+            fingerprint = hash(line)
+            yield item_of_line(line, keys, f"{self.origin}/{seen[fingerprint]}").decode()
+            seen[fingerprint] += 1
+
+
+def _temporary_file() -> Path:
+    return Path(tempfile.gettempdir()) / f"spark-dynamo-rejects-{os.getpid()}-{uuid.uuid4().hex}"

@@ -1,0 +1,174 @@
+"""From options and a frame's schema to the plan of a write: all that can be checked before anything is sent."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from pyspark.sql.types import StringType, StructType
+
+from spark_dynamo.aws.ledger import Ledger
+from spark_dynamo.aws.tables import TableDescription
+from spark_dynamo.errors import OptionError, SchemaError, nearest
+from spark_dynamo.predicates.condition import parse_condition
+from spark_dynamo.schema.bridge import struct_type
+from spark_dynamo.source.checked import Required, check_index_types
+from spark_dynamo.source.contract import Contract, contract
+from spark_dynamo.source.fingerprints import SEED_BYTES
+from spark_dynamo.source.location import Found
+from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.overwrite import check_confirmation
+from spark_dynamo.source.rejects import Destination
+from spark_dynamo.source.schemas import unknown_column
+from spark_dynamo.source.write_plan import OPERATIONS, WritePlan
+from spark_dynamo.wire import types
+from spark_dynamo.wire.actions import Condition
+from spark_dynamo.wire.items import check_item_schema
+
+
+def plan_write(options: SourceOptions, find: Callable[[], Found], schema: StructType, overwrite: bool) -> WritePlan:
+    """The plan of a write of frames of that schema; `find` gives the table, and makes it where that is asked for.
+
+    What can be checked without the table is checked before. Raises SchemaError (SchemaMismatchError where a model is set)
+    for a frame that the table can't take, OptionError for options that can't be used with it.
+    """
+    if overwrite:
+        _check_overwrite(options)
+    if options.operation_column is not None:
+        _check_operation_column(options.operation_column, schema)
+    columns = StructType([column for column in schema if column.name != options.operation_column])
+    model = contract(options)
+    condition = _condition(options, model, columns)
+    if model and options.model and options.create_table:
+        _required(
+            options, model, columns, options.table, [key for key in (options.partition_key, options.sort_key) if key]
+        )
+    found = find()
+    table = found.table
+    _check_frame(columns, table, options.item_format)
+    units = _units_per_second(
+        "Write", options.max_write_units, options.write_ratio, table, table.write_units or table.warm_write_units
+    )
+    read_units = _units_per_second(
+        "Read", options.max_read_units, options.read_ratio, table, table.read_units or table.warm_read_units
+    )
+    confirmed = overwrite and check_confirmation(options.overwrite_confirm, table, found.name)
+    return WritePlan(
+        connection=found.connection,
+        table=table,
+        table_name=found.name,
+        schema=schema,
+        write_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+        seed=os.urandom(SEED_BYTES),
+        operation=options.operation,
+        operation_column=options.operation_column,
+        item_format=options.item_format,
+        nulls=options.nulls,
+        duplicates=options.duplicates,
+        condition=condition,
+        skips_failed=options.condition_failed == "skip",
+        failed=_destination("conditionFailed", options.condition_failed, found),
+        bad=_destination("badItems", options.bad_items, found),
+        atomic=options.atomic,
+        required=_required(options, model, columns, table.name, [key.name for key in table.keys]) if model else {},
+        patience=options.retry_timeout,
+        units=units,
+        read_units=read_units,
+        ledger=Ledger.create() if units is not None and options.num_partitions is None else None,
+        tasks=options.num_partitions,
+        overwrite=overwrite,
+        confirmed=confirmed,
+    )
+
+
+def _check_overwrite(options: SourceOptions) -> None:
+    for name, given in (
+        ("operation", options.operation != "put" and f"'{options.operation}'"),
+        ("operationColumn", options.operation_column and "an operation for each row"),
+        ("condition", options.condition and "a condition"),
+    ):
+        if given:
+            raise OptionError(
+                name,
+                f"can't be used with mode 'overwrite', which makes the table hold exactly the frame; {given} needs 'append'",
+            )
+
+
+def _check_operation_column(name: str, schema: StructType) -> None:
+    if name not in schema.names:
+        raise OptionError("operationColumn", unknown_column(name, schema.names))
+    if not isinstance(schema[name].dataType, StringType):
+        raise SchemaError(name, f"it names operations, and so must be STRING, not {types.ddl(schema[name].dataType)}")
+
+
+def _check_frame(schema: StructType, table: TableDescription, item_format: str) -> None:
+    """Raise `SchemaError` unless frames of that schema can be written to the table in that format."""
+    if item_format != "columns":
+        check_item_schema(schema, item_format)
+        return
+    types.arrow_schema(schema)
+    for key in table.keys:
+        if key.name not in schema.names:
+            close = nearest(key.name, schema.names)
+            raise SchemaError(
+                key.name,
+                f"table '{table.name}' has it as a key attribute, but the frame has no such column"
+                + (f"; did you mean '{close}'?" if close else f"; its columns are {', '.join(schema.names)}"),
+            )
+        column = schema[key.name]
+        if not types.is_leaf(column.dataType):
+            raise SchemaError(key.name, f"a key attribute can't be {column.dataType.simpleString()}")
+        leaf = types.leaf_of(column.dataType, types.storage_tag(column), key.name)
+        if leaf.tag != key.type:
+            raise SchemaError(
+                key.name,
+                f"table '{table.name}' has it as a key of type {key.type}, but {column.dataType.simpleString()} is stored "
+                f"as {leaf.tag}; cast the column",
+            )
+    check_index_types(schema, table)
+
+
+def _condition(options: SourceOptions, model: Contract | None, columns: StructType) -> Condition | None:
+    """The condition over the stored item; its attributes have the types of the model or of the frame."""
+    if options.condition is None:
+        return None
+    if options.item_format != "columns":
+        columns = StructType()
+    return parse_condition(options.condition, struct_type(model.model) if model else columns, columns)
+
+
+def _required(
+    options: SourceOptions, model: Contract, columns: StructType, table: str, keys: Sequence[str]
+) -> Mapping[str, Sequence[Required]]:
+    """Where rows may hold no null, by operation; raises where the frame does not fit its model."""
+    operations = OPERATIONS if options.operation_column else (options.operation,)
+    return {
+        operation: model.check(columns, table=table, keys=keys, operation=operation, nulls=options.nulls)
+        for operation in operations
+    }
+
+
+def _destination(option: str, text: str, found: Found) -> Destination | None:
+    """Where an option sends rejected rows, None where it keeps none."""
+    if text in ("error", "skip"):
+        return None
+    destination = Destination.parse(option, text)
+    destination.check(found.connection, found.table.name)
+    return destination
+
+
+def _units_per_second(
+    kind: str, limit: float | None, ratio: float | None, table: TableDescription, throughput: int | None
+) -> float | None:
+    """The whole job's budget of read or write units."""
+    limits = [] if limit is None else [limit]
+    if ratio is not None:
+        if throughput is None:
+            raise OptionError(
+                f"{kind.lower()}Ratio",
+                f"needs the throughput of table '{table.name}', which the server doesn't tell; give max{kind}Units instead",
+            )
+        limits.append(ratio * throughput)
+    return min(limits, default=None)

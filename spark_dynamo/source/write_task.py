@@ -1,0 +1,303 @@
+"""One task of a write: record batches in, requests out, and a count of what came of each row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql.datasource import WriterCommitMessage
+
+from spark_dynamo.aws.batch_write import DELETE, PUT, BatchWriter
+from spark_dynamo.aws.budget import write_budget
+from spark_dynamo.aws.flight import Flight
+from spark_dynamo.aws.ledger import Ledger
+from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.single_write import Refused, SingleWriter, key_of_action
+from spark_dynamo.aws.transactions import TransactionWriter
+from spark_dynamo.errors import ConditionFailedError, DuplicateKeyError, InvalidItemError
+from spark_dynamo.source.duplicates import SeenKeys
+from spark_dynamo.source.fingerprints import Fingerprints, Flags
+from spark_dynamo.source.key_texts import key_texts, possible_key_texts
+from spark_dynamo.source.reject_lines import line_of_bad_row, line_of_refusal
+from spark_dynamo.source.rejects import Destination
+from spark_dynamo.source.write_plan import OPERATIONS, WritePlan
+from spark_dynamo.source.write_rows import OperationRows
+from spark_dynamo.wire import types
+from spark_dynamo.wire.apart import Apart, Rows
+from spark_dynamo.wire.encode import key_of
+
+_Bytes: TypeAlias = bytes  # fingerprints; the class that tells of them has a field `bytes`
+_BYTES_PER_SLICE = 8_000_000
+
+
+@dataclass
+class Written(WriterCommitMessage):
+    """What one task wrote, or all of them together.
+
+    >>> print(Written(items=1_200, bytes=530_000, units=1_200.0, requests=48, retries=1, failed=3))
+    1,200 items, 0.5 MB, 1,200 units; 48 requests, 1 repeated; rows not written: 3 whose condition failed
+
+    `items` were put, updated or deleted; `bytes` are those of request bodies, `units` the write units that DynamoDB says it
+    consumed. `duplicates` were dropped as option duplicates says, `failed` are rows whose condition failed, `bad` those that
+    DynamoDB can't take. For an overwrite, `kept` has the fingerprints of the rows' keys. `ledger` is the plan's, which the
+    commit of a stream would not find otherwise.
+    """
+
+    items: int = 0
+    bytes: int = 0
+    units: float = 0.0
+    requests: int = 0
+    retries: int = 0
+    duplicates: int = 0
+    failed: int = 0
+    bad: int = 0
+    kept: tuple[_Bytes, ...] = field(default=(), repr=False)
+    seed: _Bytes | None = field(default=None, repr=False)
+    ledger: Ledger | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        done = f"{self.items:,} items, {self.bytes / 1e6:,.1f} MB, {self.units:,.0f} units"
+        sent = f"{self.requests:,} requests, {self.retries:,} repeated"
+        odd = (
+            f"{self.duplicates:,} dropped as duplicates",
+            f"{self.failed:,} whose condition failed",
+            f"{self.bad:,} that DynamoDB can't take",
+        )
+        odd_counts = (self.duplicates, self.failed, self.bad)
+        left = ", ".join(words for words, count in zip(odd, odd_counts, strict=True) if count)
+        return f"{done}; {sent}" + (f"; rows not written: {left}" if left else "")
+
+    @classmethod
+    def total(cls, messages: Iterable[WriterCommitMessage | None]) -> Written:
+        """The sums over all tasks that ended well."""
+        written = [message for message in messages if isinstance(message, Written)]
+        sums = {one.name: sum(getattr(message, one.name) for message in written) for one in fields(cls)[:8]}
+        kept = tuple(part for message in written for part in message.kept)
+        seed = next((message.seed for message in written if message.seed), None)
+        return cls(**sums, kept=kept, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows of one operation, prepared together; `rows` are their places in the batch that was received."""
+
+    operation: OperationRows
+    prepared: Apart
+    rows: Rows
+
+    def chosen(self, keep: Flags) -> pa.StringArray:
+        """The texts of the rows to send."""
+        texts = self.prepared.texts
+        return texts if keep.all() else texts.filter(pa.array(keep))
+
+
+class WriteTask:
+    """What one attempt of one task does with its record batches.
+
+    Nothing of a batch is sent before all its rows are known to be good, or sorted out. `repeated` says that rows may have been
+    written already by an earlier attempt.
+    """
+
+    def __init__(
+        self, plan: WritePlan, *, partition: int = 0, repeated: bool = False, write_id: str | None = None
+    ) -> None:
+        budget = None if plan.units is None else write_budget(plan.units, plan.ledger, plan.tasks)
+        self._plan = plan
+        self._repeated = repeated
+        self._requests = Requests(plan.connection, plan.table_name, patience=plan.patience, budget=budget)
+        self._operations = {name: OperationRows(plan, name) for name in _operations(plan)}
+        self._seen = SeenKeys(Fingerprints(plan.seed))
+        self._seen_bad = SeenKeys(Fingerprints(plan.seed))
+        self._duplicates = 0
+        open_rejects = partial(
+            Destination.open,
+            connection=plan.connection,
+            write_id=write_id or plan.write_id,
+            partition=partition,
+            repeated=repeated,
+        )
+        self._bad_rows = open_rejects(plan.bad) if plan.bad else None
+        self._failed_rows = open_rejects(plan.failed) if plan.failed else None
+
+    def run(self, batches: Iterable[pa.RecordBatch]) -> Written:
+        """Write all rows, and tell what came of them."""
+        with self._bad_rows or nullcontext(), self._failed_rows or nullcontext():
+            with Flight(self._requests) as flight:
+                senders = _Senders(self._plan, flight, self._refused, self._repeated)
+                for received in batches:
+                    if received.num_rows:
+                        self._write(types.without_large_types(received, self._plan.schema), senders)
+            for rejects in filter(None, (self._bad_rows, self._failed_rows)):
+                rejects.publish()
+        counts = self._requests.counts
+        overwrites = self._plan.overwrite
+        return Written(
+            items=counts.items,
+            bytes=counts.bytes,
+            units=counts.units,
+            requests=counts.requests,
+            retries=counts.retries,
+            duplicates=self._duplicates,
+            failed=counts.refused,
+            bad=self._bad_rows.count if self._bad_rows else 0,
+            kept=(self._seen.to_bytes(), self._seen_bad.to_bytes()) if overwrites else (),
+            seed=self._plan.seed if overwrites else None,
+            ledger=self._plan.ledger,
+        )
+
+    def _write(self, batch: pa.RecordBatch, senders: _Senders) -> None:
+        parts = [list(self._prepared(part, start)) for start, part in slices(batch)]
+        keep, overtakes = self._distinct([group for groups in parts for group in groups])
+        if overtakes:
+            senders.flight.wait()  # an earlier row with the same key may still be on its way
+        begin = 0
+        for groups in parts:
+            flags = []
+            for group in groups:
+                flags.append(keep[begin : begin + len(group.rows)])
+                begin += len(group.rows)
+            senders.send(groups, flags)
+
+    def _prepared(self, batch: pa.RecordBatch, start: int) -> Iterator[_Group]:
+        """The batch's rows by operation, without those that DynamoDB can't take; `start` is the place of the first."""
+        for name, places in self._by_operation(batch):
+            operation = self._operations[name]
+            part = batch.select(self._plan.item_schema.names)
+            part = part if len(places) == batch.num_rows else part.take(pa.array(places))
+            prepared = operation.prepare(part)
+            if prepared.bad:
+                self._reject(operation, part, prepared)
+            yield _Group(operation, prepared, start + places[prepared.rows])
+
+    def _reject(self, operation: OperationRows, batch: pa.RecordBatch, prepared: Apart) -> None:
+        """Keep the rows that DynamoDB can't take; an overwrite keeps the items with their keys, too."""
+        assert self._bad_rows is not None
+        for bad in prepared.bad:
+            self._bad_rows.add(line_of_bad_row(self._plan.table_name, operation.operation, bad))
+        if self._plan.overwrite:
+            keys = operation.keys_of_bad(batch, prepared)
+            for texts in possible_key_texts(keys, self._plan.table.keys, operation.key_schema):
+                self._seen_bad.add(texts)
+
+    def _by_operation(self, batch: pa.RecordBatch) -> Iterator[tuple[str, Rows]]:
+        column = self._plan.operation_column
+        if column is None:
+            yield self._plan.operation, np.arange(batch.num_rows)
+            return
+        names = pc.utf8_lower(pc.utf8_trim_whitespace(batch.column(column)))
+        places = pc.fill_null(pc.index_in(names, pa.array(OPERATIONS)), -1).to_numpy()
+        unnamed = np.flatnonzero(places < 0)
+        if len(unnamed):
+            self._reject_unnamed(batch, column, unnamed)
+        for place, name in enumerate(OPERATIONS):
+            rows = np.flatnonzero(places == place)
+            if len(rows):
+                yield name, rows
+
+    def _reject_unnamed(self, batch: pa.RecordBatch, column: str, rows: Rows) -> None:
+        """Keep the rows whose operation is none; raises for the first of them where none is kept."""
+        keys = batch.select([key.name for key in self._plan.table.keys])
+        errors = [
+            InvalidItemError(
+                table=self._plan.table_name,
+                key=key_of(keys, row),
+                attribute=column,
+                value=batch.column(column)[row].as_py(),
+                problem=f"it names no operation; each row needs one of {', '.join(OPERATIONS)}",
+            )
+            for row in (rows if self._bad_rows else rows[:1]).tolist()
+        ]
+        if self._bad_rows is None:
+            raise errors[0]
+        part = batch.select(self._plan.item_schema.names).take(pa.array(rows))
+        given = batch.column(column).take(pa.array(rows)).to_pylist()
+        for bad in self._operations["put"].all_bad(part, errors):
+            unfit = {**bad.unfit, column: given[bad.row]} if given[bad.row] is not None else bad.unfit
+            self._bad_rows.add(line_of_bad_row(self._plan.table_name, given[bad.row], replace(bad, unfit=unfit)))
+
+    def _distinct(self, groups: Sequence[_Group]) -> tuple[Flags, bool]:
+        """Which rows to send, group after group, and whether one of them replaces a row that was sent before."""
+        rows = np.concatenate([group.rows for group in groups])
+        if not len(rows):
+            return np.ones(0, np.bool_), False
+        order = np.argsort(rows)
+        texts = pa.concat_arrays(
+            [key_texts(group.prepared.keys, self._plan.table.keys, group.operation.key_schema) for group in groups]
+        )
+        found = self._seen.add(texts.take(pa.array(order)))
+        last = self._plan.duplicates == "last"
+        in_order = found.last if last else found.first & ~found.earlier
+        keep = np.empty(len(order), np.bool_)
+        keep[order] = in_order
+        if self._plan.duplicates == "error":
+            refused = ~in_order & (not self._plan.takes_equal_rows)
+        else:  # the rows before it are dropped in one batch, and written in another, so it must come to the same after both
+            builds = np.repeat(
+                [group.operation.builds_on_item for group in groups], [len(group.rows) for group in groups]
+            )
+            refused = found.last & (found.earlier | ~found.first) & builds[order] & last
+        if refused.any():
+            self._refuse_duplicate(groups, int(order[np.flatnonzero(refused)[0]]))
+        self._duplicates += int((~in_order).sum())
+        return keep, last and bool(found.earlier.any())
+
+    def _refuse_duplicate(self, groups: Sequence[_Group], place: int) -> None:
+        for group in groups:
+            if place < len(group.rows):
+                raise DuplicateKeyError(table=self._plan.table_name, key=key_of(group.prepared.keys, place))
+            place -= len(group.rows)
+
+    def _refused(self, row: Refused) -> None:
+        """What becomes of a row whose condition failed."""
+        if self._failed_rows is not None:
+            self._failed_rows.add(line_of_refusal(self._plan.table_name, row))
+        elif not self._plan.skips_failed:
+            key = key_of_action(row.action, [key.name for key in self._plan.table.keys])
+            raise ConditionFailedError(self._plan.table_name, 1, [key], row.reason, row.stored)
+
+
+class _Senders:
+    """The ways by which a task's rows are sent, on one flight."""
+
+    def __init__(self, plan: WritePlan, flight: Flight, refused: Callable[[Refused], None], repeated: bool) -> None:
+        key_names = [key.name for key in plan.table.keys]
+        self.flight = flight
+        self._batches = BatchWriter(flight, key_names)
+        self._singles = SingleWriter(flight, key_names, refused=refused, repeated=repeated)
+        self._transactions = TransactionWriter(flight, key_names, refused=refused, repeated=repeated)
+        self._is_atomic = plan.atomic
+
+    def send(self, groups: Sequence[_Group], keep: Sequence[Flags]) -> None:
+        """Send the rows that are flagged, those of transactions in the order in which they came."""
+        texts = [group.chosen(flags) for group, flags in zip(groups, keep, strict=True)]
+        names = [group.operation.operation for group in groups]
+        if self._is_atomic:
+            rows = np.concatenate([group.rows[flags] for group, flags in zip(groups, keep, strict=True)])
+            order = np.argsort(rows)
+            operations = np.repeat(names, [len(text) for text in texts])[order]
+            self._transactions.send(pa.concat_arrays(texts).take(pa.array(order)), operations.tolist())
+            return
+        for group, name, text in zip(groups, names, texts, strict=True):
+            if group.operation.goes_in_batches:
+                self._batches.send(text, PUT if name == "put" else DELETE)
+            else:
+                self._singles.send(text, name)
+
+
+def slices(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The batch in pieces of about 8 MB, so that their JSON stays far below what one Arrow string column holds."""
+    pieces = max(1, math.ceil(batch.nbytes / _BYTES_PER_SLICE))
+    rows = max(1, math.ceil(batch.num_rows / pieces))
+    for start in range(0, batch.num_rows, rows):
+        yield start, batch.slice(start, rows)
+
+
+def _operations(plan: WritePlan) -> Sequence[str]:
+    return (plan.operation,) if plan.operation_column is None else OPERATIONS

@@ -1,0 +1,111 @@
+"""Whether a stored item already is what a write wanted: plain comparisons of attribute values in DynamoDB JSON.
+
+DynamoDB keeps a number's value and not its text, and a set's elements in no order; a binary is base64 text here.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable, Hashable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+_NAME = r"#?\w+"
+_ASSIGNMENT = rf"{_NAME}\s*=\s*:\w+"
+_UPDATE = re.compile(
+    rf"\s*(?:SET\s+({_ASSIGNMENT}(?:\s*,\s*{_ASSIGNMENT})*))?\s*(?:REMOVE\s+({_NAME}(?:\s*,\s*{_NAME})*))?\s*",
+    re.IGNORECASE,
+)
+
+
+def is_done(operation: str, action: Mapping[str, Any], stored: Mapping[str, Any] | None) -> bool:
+    """Whether the item that was found (None: there is none) already is what the action would make of it.
+
+    `action` is what stands in Put, Update or Delete of a TransactWriteItems request. Of an update's expression only plain
+    `SET name = :value` and `REMOVE name` are understood; any other is never taken as done.
+
+    >>> is_done("put", {"Item": {"id": {"S": "a"}, "n": {"N": "1.0"}}}, {"n": {"N": "1"}, "id": {"S": "a"}})
+    True
+    >>> is_done("delete", {"Key": {"id": {"S": "a"}}}, None)
+    True
+    >>> update = {"UpdateExpression": "SET #u0=:u0 REMOVE b", "ExpressionAttributeNames": {"#u0": "a"}}
+    >>> is_done("update", {**update, "ExpressionAttributeValues": {":u0": {"S": "x"}}}, {"a": {"S": "x"}})
+    True
+    """
+    if operation == "delete":
+        return stored is None
+    if stored is None:
+        return False
+    if operation == "update":
+        return _is_updated(action, stored)
+    return is_same_item(action["Item"], stored)
+
+
+def is_same_item(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Whether two items have the same attributes with the same values.
+
+    >>> is_same_item({"s": {"NS": ["1", "2.0"]}}, {"s": {"NS": ["2", "1"]}})
+    True
+    """
+    return left.keys() == right.keys() and all(is_same(left[name], right[name]) for name in left)
+
+
+def is_same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Whether two attribute values are of one type and equal in DynamoDB's sense; numbers are compared by all their digits.
+
+    >>> is_same({"N": "1.0"}, {"N": "1"}), is_same({"N": "1"}, {"S": "1"})
+    (True, False)
+    """
+    ((tag, one),) = left.items()
+    ((other_tag, other),) = right.items()
+    if tag != other_tag:
+        return False
+    if tag == "M":
+        return is_same_item(one, other)
+    if tag == "L":
+        return len(one) == len(other) and all(map(is_same, one, other))
+    comparable = _COMPARABLE.get(tag)
+    if comparable is not None:
+        return comparable(one) == comparable(other)
+    return bool(one == other)
+
+
+def _is_updated(action: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    found = _UPDATE.fullmatch(action.get("UpdateExpression", ""))
+    if found is None:
+        return False
+    names, values = action.get("ExpressionAttributeNames", {}), action.get("ExpressionAttributeValues", {})
+    for assignment in _listed(found[1]):
+        name, value = (part.strip() for part in assignment.split("="))
+        attribute = names.get(name, name)
+        if attribute not in stored or not is_same(values[value], stored[attribute]):
+            return False
+    return all(names.get(name, name) not in stored for name in _listed(found[2]))
+
+
+def _listed(clause: str | None) -> list[str]:
+    return [part.strip() for part in clause.split(",")] if clause else []
+
+
+def _number(text: str) -> Hashable:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # no DynamoDB number, so equal to its own text alone
+        return text
+
+
+def _binary(text: str) -> Hashable:
+    try:
+        return binascii.a2b_base64(text)
+    except ValueError:
+        return text
+
+
+_COMPARABLE: Mapping[str, Callable[[Any], Hashable]] = {
+    "N": _number,
+    "B": _binary,
+    "SS": frozenset,
+    "NS": lambda texts: frozenset(map(_number, texts)),
+    "BS": lambda texts: frozenset(map(_binary, texts)),
+}
