@@ -77,6 +77,7 @@ def test_examples_run(spark: SparkSession, capsys: pytest.CaptureFixture[str], t
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) > 5
     names: dict[str, Any] = {"spark": spark}
+    spark.catalog.dropTempView("orders")  # another test's
     try:
         for block in blocks[1:]:  # the first one shows the idea before anything is set up
             code = block.replace("/tmp/orders", str(tmp_path))
