@@ -51,6 +51,21 @@ def pytest_sessionstart() -> None:
         pytest.exit(str(error), returncode=1)
 
 
+# what takes a minute or more in one file begins first, so that no test process waits for another at the end
+_LONGEST = (
+    "test_notebooks.py",
+    "test_stopping.py",
+    "test_cluster.py",
+    "test_task_retries.py",
+    "test_streaming.py",
+    "test_demo.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
+
+
 @dataclass(frozen=True)
 class Server:
     """A DynamoDB server for tests: its address, a boto3 client, and the data source's options that lead to it."""

@@ -195,7 +195,7 @@ def faulty_server(backend: str, choose: Choice = honest) -> Iterator[FaultyServe
     A fault is a name out of `FAULTS` or `WRITE_FAULTS`, or an error code out of `REFUSALS`.
     """
     address = backend.removeprefix("http://")
-    local, lock = threading.local(), threading.Lock()
+    local, lock, ended = threading.local(), threading.Lock(), threading.Event()
     connections: list[http.client.HTTPConnection] = []
     proxy = FaultyServer(choose=choose)
 
@@ -208,9 +208,13 @@ def faulty_server(backend: str, choose: Choice = honest) -> Iterator[FaultyServe
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": f"DynamoDB_20120810.{operation}",
         }
-        local.connection.request("POST", "/", json.dumps(request), headers)
-        response = local.connection.getresponse()
-        return Reply(response.read(), response.status)
+        try:
+            local.connection.request("POST", "/", json.dumps(request), headers)
+            response = local.connection.getresponse()
+            return Reply(response.read(), response.status)
+        finally:
+            if ended.is_set():  # what closes all connections may have come before this one was open
+                local.connection.close()
 
     def answer(operation: str, request: Request) -> Reply:
         with lock:
@@ -227,6 +231,7 @@ def faulty_server(backend: str, choose: Choice = honest) -> Iterator[FaultyServe
             proxy.endpoint = server.endpoint
             yield proxy
     finally:
+        ended.set()
         for connection in connections:
             connection.auto_open = 0  # a request that is late opens no other
             connection.close()

@@ -44,7 +44,7 @@ LEAVES: list[tuple[DataType, st.SearchStrategy[Any]]] = [
     (StringType(), TEXT),
     (LongType(), st.integers(-(2**63), 2**63 - 1)),
     (IntegerType(), st.integers(-(2**31), 2**31 - 1)),
-    (DecimalType(38, 9), st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: Decimal(n).scaleb(-9))),
+    (DecimalType(38, 9), st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: Decimal(f"{n}e-9"))),
     (DoubleType(), DOUBLES),
     (BooleanType(), st.booleans()),
     (BinaryType(), st.binary(max_size=9)),
