@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         ItemError,
         ItemNotFoundError,
         MalformedItemError,
+        MigrationError,
+        NewerVersionError,
         OptionError,
         RequestFailedError,
         SchemaError,
@@ -50,12 +52,22 @@ if TYPE_CHECKING:
         TableType,
     )
     from spark_dynamo.metadata.tables import create_tables
+    from spark_dynamo.schema.align import align
     from spark_dynamo.schema.bridge import struct_type
-    from spark_dynamo.schema.drift import Difference, compare, show_differences
+    from spark_dynamo.schema.comparison import SchemaComparison, SchemaDifference
+    from spark_dynamo.schema.drift import compare
+    from spark_dynamo.schema.evolve import migration
+    from spark_dynamo.schema.fingerprint import fingerprint
+    from spark_dynamo.schema.model_source import model_source
+    from spark_dynamo.schema.model_type import model_type
+    from spark_dynamo.schema.policy import SchemaPolicy, SparkType
     from spark_dynamo.schema.storage import StorageForm
+    from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
+    from spark_dynamo.schema.violations import unchecked, violations
     from spark_dynamo.source.datasource import register
     from spark_dynamo.source.explain import ReadPlan, explain_read
     from spark_dynamo.source.inference import InferredSchema, infer_schema
+    from spark_dynamo.source.upgrade import UpgradeReport, upgrade_table
 
 __version__ = "0.1.0"
 
@@ -74,6 +86,8 @@ _HOMES = {
         "ItemError",
         "ItemNotFoundError",
         "MalformedItemError",
+        "MigrationError",
+        "NewerVersionError",
         "OptionError",
         "RequestFailedError",
         "SchemaError",
@@ -95,12 +109,22 @@ _HOMES = {
         "TableType",
     ),
     "spark_dynamo.metadata.tables": ("create_tables",),
+    "spark_dynamo.schema.align": ("align",),
     "spark_dynamo.schema.bridge": ("struct_type",),
-    "spark_dynamo.schema.drift": ("Difference", "compare", "show_differences"),
+    "spark_dynamo.schema.comparison": ("SchemaComparison", "SchemaDifference"),
+    "spark_dynamo.schema.drift": ("compare",),
+    "spark_dynamo.schema.evolve": ("migration",),
+    "spark_dynamo.schema.fingerprint": ("fingerprint",),
+    "spark_dynamo.schema.model_source": ("model_source",),
+    "spark_dynamo.schema.model_type": ("model_type",),
+    "spark_dynamo.schema.policy": ("SchemaPolicy", "SparkType"),
     "spark_dynamo.schema.storage": ("StorageForm",),
+    "spark_dynamo.schema.values": ("iter_models", "to_dataframe", "to_models"),
+    "spark_dynamo.schema.violations": ("unchecked", "violations"),
     "spark_dynamo.source.datasource": ("register",),
-    "spark_dynamo.source.inference": ("InferredSchema", "infer_schema"),
     "spark_dynamo.source.explain": ("ReadPlan", "explain_read"),
+    "spark_dynamo.source.inference": ("InferredSchema", "infer_schema"),
+    "spark_dynamo.source.upgrade": ("UpgradeReport", "upgrade_table"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -111,7 +135,6 @@ __all__ = [
     "ConnectionError",
     "DataFormat",
     "DataQualityResult",
-    "Difference",
     "DuplicateKeyError",
     "DynamoDBConfig",
     "DynamoDBWrapperError",
@@ -124,30 +147,47 @@ __all__ = [
     "KeyAttribute",
     "LogLevel",
     "MalformedItemError",
+    "MigrationError",
+    "NewerVersionError",
     "OptionError",
     "PipelineConfig",
     "PipelineRunLog",
     "ReadPlan",
     "RequestFailedError",
     "RunStatus",
+    "SchemaComparison",
+    "SchemaDifference",
     "SchemaError",
     "SchemaMismatchError",
+    "SchemaPolicy",
+    "SparkType",
     "StageInfo",
     "StorageForm",
     "TableConfig",
     "TableNotFoundError",
     "TableType",
     "UnwrittenItemsError",
+    "UpgradeReport",
     "ValidationError",
     "__version__",
+    "align",
     "compare",
     "create_tables",
     "explain_read",
+    "fingerprint",
     "infer_schema",
+    "iter_models",
     "local_dynamodb",
+    "migration",
+    "model_source",
+    "model_type",
     "register",
-    "show_differences",
     "struct_type",
+    "to_dataframe",
+    "to_models",
+    "unchecked",
+    "upgrade_table",
+    "violations",
 ]
 
 

@@ -7,7 +7,10 @@ import threading
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from spark_dynamo.errors import DynamoDBWrapperError
 from spark_dynamo.local import LocalDynamoDB
@@ -41,6 +44,40 @@ def demo() -> None:
     from spark_dynamo.demo import run
 
     run(_console)
+
+
+@app.command(epilog="Example: spark-dynamo schema orders --model --name Order > order.py")
+def schema(
+    table: Annotated[str, typer.Argument(help="A table's name in DynamoDB, or a metadata table's logical name.")],
+    model: Annotated[bool, typer.Option("--model", help="Print the source of a Pydantic model instead.")] = False,
+    name: Annotated[str | None, typer.Option(help="The model's name; made of the table's where left out.")] = None,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="Where DynamoDB listens, such as http://127.0.0.1:8000.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="The AWS region, such as eu-central-1.")] = None,
+    profile: Annotated[str | None, typer.Option(help="The AWS profile whose credentials are taken.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="How many items are read to infer a schema; 1000 by default.")
+    ] = None,
+) -> None:
+    """Print the schema of a table that exists: that of its model, or inferred from a sample of its items."""
+    from spark_dynamo.schema.model_plan import model_name
+    from spark_dynamo.schema.model_source import model_source
+    from spark_dynamo.schema.outline import outline
+    from spark_dynamo.source.location import find
+    from spark_dynamo.source.options import SourceOptions, option_texts
+    from spark_dynamo.source.schemas import full_schema
+
+    given = {"endpointUrl": endpoint_url, "region": region, "profile": profile, "samplingSize": sample, "table": table}
+    options = SourceOptions(option_texts(given))
+    found = full_schema(options, lambda: find(options))
+    if model:
+        typer.echo(model_source(found, name or model_name(table)), nl=False)
+        return
+    shown = Table("column", "type", "DynamoDB", "comment", title=f"Table {table}", title_justify="left", box=box.SIMPLE)
+    for row in outline(found):
+        shown.add_row(*(Text(cell, overflow="fold") for cell in (row.path, row.type, row.stored, row.comment)))
+    _console.print(shown)
 
 
 def main() -> None:

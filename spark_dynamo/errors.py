@@ -14,6 +14,8 @@
     │       └── UnwrittenItemsError  items that DynamoDB did not take within the retry budget
     ├── ItemNotFoundError            there is no item with that key (also a LookupError)
     ├── ValidationError              values that a model refuses, listed per field (also a ValueError)
+    ├── MigrationError               an item that can't be brought to its model's version
+    │   └── NewerVersionError        it is of a version that this code doesn't know yet
     ├── SchemaError                  a schema or type that has no DynamoDB form (also a TypeError)
     │   └── SchemaMismatchError      a frame whose schema is not the one that its model asks for
     └── ItemError                    one item that doesn't fit (also a ValueError)
@@ -44,6 +46,8 @@ __all__ = [
     "ItemError",
     "ItemNotFoundError",
     "MalformedItemError",
+    "MigrationError",
+    "NewerVersionError",
     "OptionError",
     "RequestFailedError",
     "SchemaError",
@@ -54,6 +58,7 @@ __all__ = [
 ]
 
 _LONGEST_SHOWN_VALUE = 120
+_MOST_LISTED = 10
 
 
 def shorten(value: object) -> str:
@@ -84,10 +89,7 @@ class DynamoDBWrapperError(Exception):
     """
 
     def __init__(
-        self,
-        message: str,
-        original_error: BaseException | None = None,
-        context: Mapping[str, Any] | None = None,
+        self, message: str, original_error: BaseException | None = None, context: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -278,21 +280,30 @@ class SchemaError(DynamoDBWrapperError, TypeError):
 class SchemaMismatchError(SchemaError):
     """A frame whose schema is not the one that its model asks for; `differences` has all of them, as `sd.compare` does.
 
-    `shown` is the same as a table of text. `path` leads to the first.
+    `problems` says for each path what stands in the way. `path` leads to the first.
     """
 
-    def __init__(self, *, table: str, model: str, differences: Sequence[Any], shown: str) -> None:
-        count = len(differences)
+    def __init__(
+        self,
+        *,
+        model: str,
+        differences: Sequence[Any],
+        problems: Mapping[str, str],
+        advice: str,
+        table: str | None = None,
+    ) -> None:
+        places = [f"{path or 'the columns'}: {problem}" for path, problem in problems.items()]
+        listed = "; ".join(places[:_MOST_LISTED])
+        more = f"; and {len(places) - _MOST_LISTED} more" if len(places) > _MOST_LISTED else ""
+        frame = f"The frame for table '{table}'" if table else "The frame"
+        wanted = f"model {model}" if model else "the schema"
         DynamoDBWrapperError.__init__(
-            self,
-            f"The frame for table '{table}' is not what model {model} asks for; {count} "
-            f"{'difference' if count == 1 else 'differences'}:\n{shown}\nSelect, rename or cast the columns so that no error is "
-            "left; warnings may stay",
+            self, f"{frame} is not what {wanted} asks for. {listed}{more}. {advice}.\n{differences}"
         )
-        self.path = differences[0].path
-        self.table = table
-        self.model = model
-        self.differences = list(differences)
+        self.path = next(iter(problems), "")
+        self.table, self.model = table, model
+        self.differences = differences
+        self.problems = dict(problems)
 
 
 class ItemError(DynamoDBWrapperError, ValueError):
@@ -364,3 +375,26 @@ class DuplicateKeyError(ItemError):
             key=key,
             attribute=None,
         )
+
+
+class MigrationError(DynamoDBWrapperError):
+    """An item that can't be brought to its model's version, or a model whose migrations can't do it.
+
+    `model` is the model's name. `item` tells which one it is: its `version`, and its `table` and `key` where they are known.
+    """
+
+    def __init__(self, model: str, problem: str, error: BaseException | None = None, **item: Any) -> None:
+        self.model, self.problem, self.version, self.table = model, problem, item.get("version"), item.get("table")
+        self.key: dict[str, object] = dict(item.get("key") or {})
+        of_table = f"Table '{self.table}', item" if self.table else "Item"
+        shown = f"{of_table} {show_key(self.key)} of version {self.version or '?'}, model" if item else "Model"
+        super().__init__(f"{shown} {model}: {problem}", error)
+
+
+class NewerVersionError(MigrationError):
+    """An item of a version above that of this code's model; `known` is the model's."""
+
+    def __init__(self, model: str, known: int, **item: Any) -> None:
+        problem = f"this code knows the model up to version {known}, and newer code wrote the item. Update the code"
+        super().__init__(model, problem, **item)
+        self.known = known

@@ -22,6 +22,8 @@ from spark_dynamo.errors import (
     ItemError,
     ItemNotFoundError,
     MalformedItemError,
+    MigrationError,
+    NewerVersionError,
     OptionError,
     RequestFailedError,
     SchemaError,
@@ -33,10 +35,11 @@ from spark_dynamo.errors import (
     shorten,
     show_key,
 )
-from spark_dynamo.schema.drift import Difference
+from spark_dynamo.schema.comparison import Row, SchemaComparison, SchemaDifference
 
 CAUSE = ValueError("cause")
-DIFFERENCE = Difference("a.b", "missing", "error", None, "STRING")
+DIFFERENCE = SchemaDifference("a.b", "missing", "STRING NOT NULL", None, "breaking", True)
+COMPARISON = SchemaComparison([Row("a.b", "STRING NOT NULL", None, (DIFFERENCE,))], expected="Order")
 KEY = {"id": "42", "day": 7}
 MALFORMED = {"table": "orders", "key": KEY, "attribute": "x.y", "expected": "BIGINT"}
 
@@ -83,11 +86,33 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
         "Wrong:\n  a.b: too long\n  c: missing",
     ),
     (ValidationError("Wrong"), "Wrong"),
+    (MigrationError("Order", "it has a gap"), "Model Order: it has a gap"),
+    (
+        MigrationError("Order", "it fails", CAUSE, version=1, table="orders", key=KEY),
+        "Table 'orders', item {id='42', day=7} of version 1, model Order: it fails",
+    ),
+    (
+        NewerVersionError("Order", 2, version=3, key=KEY),
+        "Item {id='42', day=7} of version 3, model Order: this code knows the model up to version 2, and newer code wrote the "
+        "item. Update the code",
+    ),
     (SchemaError("a[].b", "is bad"), "Field 'a[].b': is bad"),
     (
-        SchemaMismatchError(table="orders", model="Order", differences=[DIFFERENCE], shown="a.b  missing"),
-        "The frame for table 'orders' is not what model Order asks for; 1 difference:\na.b  missing\n"
-        "Select, rename or cast the columns so that no error is left; warnings may stay",
+        SchemaMismatchError(
+            table="orders", model="Order", differences=COMPARISON, problems={"a.b": "missing"}, advice="Add it"
+        ),
+        "The frame for table 'orders' is not what model Order asks for. a.b: missing. Add it.\n"
+        "   field  Order            actual  difference\n"
+        "   -----  ---------------  ------  -----------------\n"
+        "!  a.b    STRING NOT NULL  -       breaking: missing",
+    ),
+    (
+        SchemaMismatchError(
+            model="", differences=[], problems={f"c{n}": "bad" for n in range(12)} | {"": "late"}, advice="Cast them"
+        ),
+        "The frame is not what the schema asks for. "
+        + "; ".join(f"c{n}: bad" for n in range(10))
+        + "; and 3 more. Cast them.\n[]",
     ),
     (ItemError("What.", table="orders", key=KEY, attribute=None), "What."),
     (

@@ -14,6 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
+from spark_dynamo.schema.annotations import annotation_types
+from spark_dynamo.schema.casts import cast_rows
 from spark_dynamo.source.option_table import OPTIONS
 from spark_dynamo.wire.types import LEAVES
 
@@ -49,6 +51,7 @@ def types_table() -> Iterator[str]:
     for leaf in LEAVES:
         name = leaf.spark.typeName().upper()
         name = {"LONG": "BIGINT", "INTEGER": "INT", "SHORT": "SMALLINT", "BYTE": "TINYINT"}.get(name, name)
+        name = name.replace("DAYTIMEINTERVAL", "INTERVAL DAY TO SECOND")
         metadata = f" with metadata `{leaf.tag}`" if name in seen else ""
         seen.add(name)
         yield f"| `{name}`{metadata} | {leaf.tag} | {leaf.note} |"
@@ -56,7 +59,36 @@ def types_table() -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-TABLES = {"environment": environment_table, "options": options_table, "types": types_table}
+def annotations_table() -> Iterator[str]:
+    yield "| annotation | Spark | DynamoDB | notes |"
+    yield "|---|---|---|---|"
+    for row in annotation_types():
+        kind = "STRUCT" if row.spark.startswith("STRUCT<PRICE") else row.spark
+        yield f"| {_as_code(row.annotation)} | `{kind}` | {row.dynamodb} | {row.note} |"
+
+
+def _as_code(annotation: str) -> str:
+    """As code, but for what is said in words."""
+    return annotation if annotation.startswith(("a ", "an ")) else f"`{annotation}`"
+
+
+def casts_table() -> Iterator[str]:
+    yield "| from | each value fits | each value is checked |"
+    yield "|---|---|---|"
+    rows: dict[str, dict[str, list[str]]] = {}
+    for found, wanted, how in cast_rows():
+        rows.setdefault(found, {"all": [], "each is checked": []})[how].append(wanted)
+    for found, fits in rows.items():
+        yield f"| `{found}` | {', '.join(fits['all'])} | {', '.join(fits['each is checked'])} |"
+
+
+TABLES = {
+    "environment": environment_table,
+    "options": options_table,
+    "types": types_table,
+    "annotations": annotations_table,
+    "casts": casts_table,
+}
 
 
 def with_tables(text: str) -> str:

@@ -1,165 +1,148 @@
-"""From Pydantic models to Spark schemas: `struct_type`.
+"""From Pydantic models to Spark schemas: `struct_type`, and `node_of`, the tree that everything else reads.
 
-Leaf types are one table, `_LEAVES`. What holds other types or values (Optional, Annotated, list, set, dict, Literal,
-Enum, models) has one function each, in `_CONSTRUCTORS` by the annotation's origin and in `_CLASS_KINDS` by base class.
-A type that none of them knows is a SchemaError with the path to it.
+Annotations that hold one value are one table, `leaves.LEAVES`. What holds other types or values has one function each, found
+here by the annotation's origin (`_BY_ORIGIN`), its own kind (`_BY_KIND`) or its class. A type that none of them knows is a
+SchemaError with the path to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from decimal import Decimal
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
-from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
-from uuid import UUID
+from functools import lru_cache
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Final, ForwardRef, Literal, NewType, TypeVar, Union, get_args, get_origin
 
 import pydantic
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pyspark.sql.types import (
-    ArrayType,
-    BinaryType,
-    BooleanType,
-    DataType,
-    DateType,
-    DecimalType,
-    DoubleType,
-    LongType,
-    MapType,
-    StringType,
-    StructField,
-    StructType,
-    TimestampNTZType,
-    TimestampType,
-    VariantType,
-)
+import typing_extensions
+from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
 from spark_dynamo.errors import SchemaError
-from spark_dynamo.schema.storage import StorageForm
+from spark_dynamo.schema.classes import class_node, is_class_with_fields
+from spark_dynamo.schema.containers import CONTAINERS
+from spark_dynamo.schema.leaves import leaf_node, leaf_of
+from spark_dynamo.schema.members import enum_node, literal_node
+from spark_dynamo.schema.nodes import Node
+from spark_dynamo.schema.overrides import encoded_node, overridden_node
+from spark_dynamo.schema.places import Mode, Place, Walk, name_of
+from spark_dynamo.schema.policy import SchemaPolicy
+from spark_dynamo.schema.recursion import becomes_variant, enter, recursive_node
+from spark_dynamo.schema.serialization import serialized_node
+from spark_dynamo.schema.unions import union_node
+from spark_dynamo.schema.variants import any_node, is_any
 
-__all__ = ["struct_type"]
-
-# DynamoDB keeps 38 significant digits
-_MAX_DIGITS = 38
-_DEFAULT_DECIMAL = DecimalType(_MAX_DIGITS, 18)
-
-_LEAVES: Mapping[Any, DataType] = MappingProxyType(
-    {
-        str: StringType(),
-        int: LongType(),
-        bool: BooleanType(),
-        bytes: BinaryType(),
-        float: DoubleType(),
-        Decimal: _DEFAULT_DECIMAL,
-        UUID: StringType(),
-        date: DateType(),
-        pydantic.PastDate: DateType(),
-        pydantic.FutureDate: DateType(),
-        datetime: TimestampType(),
-        pydantic.AwareDatetime: TimestampType(),
-        pydantic.PastDatetime: TimestampType(),
-        pydantic.FutureDatetime: TimestampType(),
-        pydantic.NaiveDatetime: TimestampNTZType(),
-        Any: VariantType(),
-    }
-)
-
-# what a set of these elements is in DynamoDB
-_SETS: Mapping[type[DataType], str] = MappingProxyType(
-    {StringType: "SS", LongType: "NS", DecimalType: "NS", BinaryType: "BS"}
-)
-
-# the storage forms that a type can take
-_STORAGE_FORMS: Mapping[type[DataType], frozenset[str]] = MappingProxyType({TimestampType: frozenset({"S", "N"})})
+__all__ = ["node_at", "node_of", "struct_type"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an annotation stands: its path, the models around it, and what `Annotated` and `Field` say about it."""
-
-    path: str
-    models: tuple[type[BaseModel], ...] = ()
-    constraints: Mapping[str, Any] = field(default_factory=dict)
-    form: StorageForm | None = None
-
-    def inside(self, suffix: str) -> _Place:
-        """The place of an element, to which the container's constraints and storage form don't apply."""
-        return _Place(self.path + suffix, self.models)
-
-    def annotated(self, metadata: Iterable[Any]) -> _Place:
-        """The same place with what `Annotated[..., *metadata]` adds to it."""
-        flat = [entry for m in metadata for entry in (m.metadata if isinstance(m, FieldInfo) else [m])]
-        constraints = dict(self.constraints)
-        for entry in flat:
-            known = getattr(entry, "__dict__", {})
-            constraints.update({name: known[name] for name in ("max_digits", "decimal_places") if name in known})
-        forms = [entry for entry in flat if isinstance(entry, StorageForm)]
-        return replace(self, constraints=constraints, form=forms[-1] if forms else self.form)
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """What an annotation becomes; `stored` is its DynamoDB type where that isn't the usual one."""
-
-    data_type: DataType
-    nullable: bool = False
-    stored: str | None = None
-
-
-def struct_type(model: type[BaseModel]) -> StructType:
-    """The Spark schema of a Pydantic model, field by field in the model's order.
+def struct_type(
+    model: type[Any], mode: Mode = "validation", by_alias: bool | None = None, policy: SchemaPolicy | None = None
+) -> StructType:
+    """The Spark schema of a Pydantic model, dataclass, TypedDict or NamedTuple, field by field in the class's order.
 
     A column, element or map value is nullable exactly where its annotation admits None; a default changes nothing.
-    `Decimal` is DECIMAL(38,18), or what `Field(max_digits=, decimal_places=)` says; `Any` is VARIANT, `dict[str, Any]`
-    too. Sets and storage forms leave `{"dynamodb": "SS"}` in a field's metadata, descriptions `{"comment": ...}`.
-    Needs no Spark session. Raises SchemaError, with the path to the field, for an annotation that has no Spark type.
+    `Decimal` is what `Field(max_digits=, decimal_places=)` says, or the policy, DECIMAL(38,18); `Any` is VARIANT,
+    `dict[str, Any]` too. Sets and storage forms leave `{"dynamodb": "SS"}` in a field's metadata, descriptions
+    `{"comment": ...}`, and `Field(json_schema_extra={"spark_metadata": {...}})` adds its own.
 
-    >>> class Order(BaseModel):
+    `mode="serialization"` has computed fields, what serializers return, and no excluded fields. Columns have the fields' names,
+    or with `by_alias` their aliases; None follows `serialize_by_alias` of the model's configuration. `policy` decides where
+    annotations leave a choice. Needs no Spark session. Raises SchemaError, with the path to the field, for an annotation that
+    has no Spark type.
+
+    >>> class Order(pydantic.BaseModel):
     ...     order_id: str
-    ...     price: Decimal = pydantic.Field(max_digits=10, decimal_places=2)
+    ...     price: pydantic.condecimal(max_digits=10, decimal_places=2)
     ...     tags: set[str] | None = None
     >>> struct_type(Order).simpleString()
     'struct<order_id:string,price:decimal(10,2),tags:array<string>>'
     """
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise SchemaError(_name(model), "is no Pydantic model. Give a class that derives from pydantic.BaseModel")
-    return _fields_of(_Place(""), model)
+    kind = _copied(node_of(model, mode, by_alias, policy).data_type)
+    assert isinstance(kind, StructType)
+    return kind
 
 
-def _fields_of(place: _Place, model: type[BaseModel]) -> StructType:
-    if model in place.models:
-        raise SchemaError(place.path, f"holds {model.__name__} within itself, and a Spark schema has an end. Use Any")
-    if issubclass(model, pydantic.RootModel):
-        raise SchemaError(place.path or model.__name__, "is a RootModel, which has no fields. Use its type directly")
-    if not model.__pydantic_complete__:
-        model.model_rebuild(raise_errors=False)
-    if not model.model_fields:
-        raise SchemaError(place.path or model.__name__, f"model {model.__name__} has no fields. Add one, or use Any")
-    prefix = f"{place.path}." if place.path else ""
-    models = (*place.models, model)
-    return StructType([_field(_Place(prefix + name, models), name, info) for name, info in model.model_fields.items()])
+def node_of(
+    model: type[Any], mode: Mode = "validation", by_alias: bool | None = None, policy: SchemaPolicy | None = None
+) -> Node:
+    """The same as a tree of nodes, whose `data_type` is the schema; made once for the same arguments."""
+    if mode not in ("validation", "serialization"):
+        raise ValueError(f"mode is 'validation' or 'serialization', not {mode!r}")
+    if not is_class_with_fields(model):
+        raise SchemaError(
+            name_of(model),
+            "is no Pydantic model. Give a class that derives from pydantic.BaseModel, a dataclass, TypedDict or NamedTuple",
+        )
+    hashable: Any = model
+    return _made_once(hashable, mode, by_alias, policy or SchemaPolicy())
 
 
-def _field(place: _Place, name: str, info: FieldInfo) -> StructField:
-    column = _column(place.annotated(info.metadata), info.annotation)
-    metadata = {"comment": info.description, "dynamodb": column.stored}
-    return StructField(name, column.data_type, column.nullable, {k: v for k, v in metadata.items() if v is not None})
+def node_at(path: str, annotation: Any, policy: SchemaPolicy | None = None) -> Node:
+    """The node of any annotation, as if it stood at that path in a model."""
+    walk = Walk(_node, "validation", None, policy or SchemaPolicy())
+    return walk.start.field(path).node(annotation)
 
 
-def _column(place: _Place, annotation: Any) -> _Column:
-    constructor = _CONSTRUCTORS.get(get_origin(annotation))
-    if constructor:
-        return constructor(place, annotation)
-    if annotation in _LEAVES:
-        return _leaf(place, annotation)
-    if isinstance(annotation, type):
-        for base, construct in _CLASS_KINDS.items():
-            if issubclass(annotation, base):
-                return construct(place, annotation)
-    raise SchemaError(place.path, f"{_name(annotation)} has no Spark type. {_HINTS.get(annotation, _HINT)}")
+@lru_cache(maxsize=512)
+def _made_once(model: type[Any], mode: Mode, by_alias: bool | None, policy: SchemaPolicy) -> Node:
+    node = Walk(_node, mode, by_alias, policy).start.node(model)
+    if not isinstance(node.data_type, StructType) or node.nullable:
+        raise SchemaError(
+            name_of(model),
+            f"is a {node.data_type.simpleString()}, which has no fields. Give a model whose content is a struct",
+        )
+    return node
+
+
+def _copied(kind: DataType) -> DataType:
+    """The same type, which its owner may change: pyspark's structs grow with `add`."""
+    if isinstance(kind, StructType):
+        return StructType([StructField(f.name, _copied(f.dataType), f.nullable, dict(f.metadata)) for f in kind.fields])
+    if isinstance(kind, ArrayType):
+        return ArrayType(_copied(kind.elementType), kind.containsNull)
+    if isinstance(kind, MapType):
+        return MapType(_copied(kind.keyType), _copied(kind.valueType), kind.valueContainsNull)
+    return kind
+
+
+# ---------------------------------------------------------------------------------------------------- the walk
+
+
+def _node(place: Place, annotation: Any) -> Node:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *metadata = get_args(annotation)
+        return place.annotated(metadata).node(inner)
+    if place.serializers and place.walk.mode == "serialization":
+        return serialized_node(place, annotation)
+    construct = _BY_ORIGIN.get(origin) or _BY_KIND.get(type(annotation)) or _BY_KIND.get(type(origin))
+    if construct is not None:
+        return construct(place, annotation)
+    if place.spark_type is not None:
+        return overridden_node(place, annotation)
+    if place.constraints:
+        encoded = encoded_node(place, annotation)
+        if encoded is not None:
+            return encoded
+    return _plain(place, annotation, origin)
+
+
+def _plain(place: Place, annotation: Any, origin: Any) -> Node:
+    container = CONTAINERS.get(origin)
+    if container is not None:
+        return container(place, annotation)
+    leaf = leaf_of(place, annotation)
+    if leaf is not None:
+        return leaf_node(place, annotation, leaf)
+    if is_any(annotation):
+        return any_node(place, annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return enum_node(place, annotation)
+    if is_class_with_fields(annotation):
+        return class_node(place, annotation)
+    hint = _HINTS.get(annotation, _HINT) if isinstance(annotation, type) else _HINT
+    raise place.refuse(f"{name_of(annotation)} has no Spark type. {hint}")
 
 
 _HINT = (
@@ -171,132 +154,92 @@ _HINTS: Mapping[Any, str] = MappingProxyType(
         set: "Say what it holds, as in set[str]",
         frozenset: "Say what it holds, as in frozenset[str]",
         dict: "Say what it holds, as in dict[str, int], or dict[str, Any] for anything",
-        tuple: "Use list[X], or a model for values of several types",
+        tuple: "Say what it holds, as in tuple[str, ...] or tuple[str, int]",
     }
 )
 
 
-def _leaf(place: _Place, annotation: Any) -> _Column:
-    data_type = _decimal(place) if annotation is Decimal else _LEAVES[annotation]
-    form = place.form.dynamodb if place.form else None
-    if form is not None and form not in _STORAGE_FORMS.get(type(data_type), ()):
-        raise SchemaError(place.path, f"{_name(annotation)} can't be stored as DynamoDB type '{form}'")
-    return _Column(data_type, nullable=annotation is Any, stored=form)
+def _inner(place: Place, annotation: Any) -> Node:
+    return place.node(get_args(annotation)[0])
 
 
-def _decimal(place: _Place) -> DecimalType:
-    digits, places = place.constraints.get("max_digits"), place.constraints.get("decimal_places")
-    if places is None:
-        if digits is None or digits <= _DEFAULT_DECIMAL.scale:  # any such number fits DECIMAL(38,18)
-            return _DEFAULT_DECIMAL
-        raise SchemaError(place.path, f"max_digits={digits} alone leaves the scale open. Give decimal_places too")
-    precision = _MAX_DIGITS if digits is None else digits
-    if not 0 <= places <= precision <= _MAX_DIGITS:
-        raise SchemaError(
-            place.path,
-            f"max_digits={digits}, decimal_places={places} is no Spark decimal. "
-            f"Keep decimal_places <= max_digits <= {_MAX_DIGITS}",
-        )
-    return DecimalType(precision, places)
+def _alias(place: Place, annotation: Any) -> Node:
+    """`type X = ...`, perhaps with arguments: what it stands for."""
+    if is_any(annotation):
+        return any_node(place, annotation)
+    alias = get_origin(annotation) or annotation
+    given = zip(alias.__type_params__, get_args(annotation), strict=False)
+    arguments = {variable: (argument, place.arguments) for variable, argument in given}
+    try:
+        value = _evaluated(alias)
+    except NameError as error:
+        raise place.refuse(f"{alias.__name__} refers to what is not defined: {error}") from error
+    if becomes_variant(place, alias):
+        return recursive_node(place, alias, annotation, nullable=type(None) in get_args(value))
+    return enter(place, alias, arguments).node(value)
 
 
-def _annotated(place: _Place, annotation: Any) -> _Column:
-    inner, *metadata = get_args(annotation)
-    return _column(place.annotated(metadata), inner)
+def _evaluated(alias: Any) -> Any:
+    """What an alias stands for, with the names in it resolved where they are text, as in `TypeAliasType("Json", "list[Json]")`."""
+    holder = type(alias.__name__, (), {"__annotations__": {"value": alias.__value__}, "__module__": alias.__module__})
+    return typing_extensions.get_type_hints(holder, include_extras=True)["value"]
 
 
-def _optional(place: _Place, annotation: Any) -> _Column:
-    arms = [arm for arm in get_args(annotation) if arm is not NoneType]
-    if len(arms) != 1:
-        named = ", ".join(map(_name, arms))
-        raise SchemaError(place.path, f"is one of {named}, and a Spark column has one type. Use Any, or a model")
-    return replace(_column(place, arms[0]), nullable=True)
+def _type_variable(place: Place, variable: TypeVar) -> Node:
+    """What stands for a type variable: the class's argument, else its default, its bound or its constraints."""
+    if variable in place.arguments:
+        annotation, arguments = place.arguments[variable]
+        return replace(place, arguments=arguments).node(annotation)
+    default = getattr(variable, "__default__", None)
+    if default not in (None, getattr(typing_extensions, "NoDefault", None)):
+        return place.node(default)
+    if variable.__bound__ is not None:
+        return place.node(variable.__bound__)
+    if variable.__constraints__:
+        return place.node(Union[variable.__constraints__])  # noqa: UP007 - made of a tuple
+    raise place.refuse(f"{variable} stands for no type yet. Give the class its type arguments, as in Page[Order]")
 
 
-def _literal(place: _Place, annotation: Any) -> _Column:
-    values = [value.value if isinstance(value, Enum) else value for value in get_args(annotation)]
-    return _of_values(place, [v for v in values if v is not None], nullable=None in values)
+def _new_type(place: Place, annotation: Any) -> Node:
+    return place.node(annotation.__supertype__)
 
 
-def _enum(place: _Place, enum: type[Enum]) -> _Column:
-    return _of_values(place, [member.value for member in enum])
+def _forward(place: Place, annotation: ForwardRef | str) -> Node:
+    name = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+    raise place.refuse(
+        f"the forward reference '{name}' isn't resolved. Define what it names, and call the model's model_rebuild()"
+    )
 
 
-def _of_values(place: _Place, values: list[Any], *, nullable: bool = False) -> _Column:
-    kinds = {type(value) for value in values}
-    if len(kinds) != 1 or not kinds <= {str, int, bool, bytes}:
-        named = ", ".join(sorted(map(_name, kinds))) or "none"
-        raise SchemaError(place.path, f"has values of the types {named}. Use values that are all str or all int")
-    return replace(_leaf(place, kinds.pop()), nullable=nullable)
+def _secret(place: Place, annotation: Any) -> Node:
+    (held,) = get_args(annotation)
+    node = place.node(held)
+    return replace(
+        node,
+        dump=lambda secret: _through(node.dump, secret.get_secret_value()),
+        load=lambda value: annotation(_through(node.load, value)),
+    )
 
 
-def _element(place: _Place, annotation: Any) -> _Column:
-    """The column of an element, whose storage form would be lost: only fields carry metadata."""
-    column = _column(place, annotation)
-    if column.stored is not None:
-        raise SchemaError(
-            place.path,
-            f"DynamoDB type '{column.stored}' can stand only on a field, not on an element. "
-            "Put the value into a field of a model, or use list in place of set",
-        )
-    return column
+def _through(convert: Callable[[Any], Any] | None, value: Any) -> Any:
+    return convert(value) if convert else value
 
 
-def _list(place: _Place, annotation: Any) -> _Column:
-    element = _element(place.inside("[]"), get_args(annotation)[0])
-    _refuse_form(place, "a list")
-    return _Column(ArrayType(element.data_type, containsNull=element.nullable))
-
-
-def _set(place: _Place, annotation: Any) -> _Column:
-    element = _element(place.inside("[]"), get_args(annotation)[0])
-    _refuse_form(place, "a set")
-    stored = _SETS.get(type(element.data_type))
-    if stored is None or element.nullable:
-        held = f"{element.data_type.simpleString()}{' or None' if element.nullable else ''}"
-        raise SchemaError(place.path, f"a DynamoDB set can't hold {held}. Use list, or a set of str, int or bytes")
-    return _Column(ArrayType(element.data_type, containsNull=False), stored=stored)
-
-
-def _dict(place: _Place, annotation: Any) -> _Column:
-    key_annotation, value_annotation = get_args(annotation)
-    key = _element(place.inside("{}"), key_annotation)
-    _refuse_form(place, "a dict")
-    if not isinstance(key.data_type, StringType) or key.nullable:
-        raise SchemaError(
-            place.path, f"has keys of {_name(key_annotation)}, and DynamoDB's are text. Use dict[str, ...]"
-        )
-    if value_annotation in (Any, Any | None):
-        return _Column(VariantType())
-    value = _element(place.inside("{}"), value_annotation)
-    return _Column(MapType(key.data_type, value.data_type, valueContainsNull=value.nullable))
-
-
-def _struct(place: _Place, model: type[BaseModel]) -> _Column:
-    _refuse_form(place, "a model")
-    return _Column(_fields_of(place, model))
-
-
-def _refuse_form(place: _Place, what: str) -> None:
-    if place.form is not None:
-        raise SchemaError(place.path, f"{what} can't be stored as DynamoDB type '{place.form.dynamodb}'")
-
-
-def _name(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else repr(annotation).replace("typing.", "")
-
-
-_CONSTRUCTORS: Mapping[Any, Callable[[_Place, Any], _Column]] = MappingProxyType(
+_BY_ORIGIN: Mapping[Any, Callable[[Place, Any], Node]] = MappingProxyType(
     {
-        Annotated: _annotated,
-        Union: _optional,
-        UnionType: _optional,
-        Literal: _literal,
-        list: _list,
-        set: _set,
-        frozenset: _set,
-        dict: _dict,
+        Union: union_node,
+        UnionType: union_node,
+        Literal: literal_node,
+        pydantic.Secret: _secret,
+        **dict.fromkeys((typing.Required, typing.NotRequired, typing_extensions.ReadOnly, Final), _inner),
     }
 )
-
-_CLASS_KINDS: Mapping[type, Callable[[_Place, Any], _Column]] = MappingProxyType({Enum: _enum, BaseModel: _struct})
+_ALIASES = (typing_extensions.TypeAliasType, getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType))
+_BY_KIND: Mapping[Any, Callable[[Place, Any], Node]] = MappingProxyType(
+    {
+        **dict.fromkeys(_ALIASES, _alias),
+        **dict.fromkeys((TypeVar, typing_extensions.TypeVar), _type_variable),
+        NewType: _new_type,
+        **dict.fromkeys((ForwardRef, str), _forward),
+    }
+)

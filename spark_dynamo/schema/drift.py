@@ -1,27 +1,27 @@
-"""How a schema differs from the one that is wanted: `compare`, and the table that shows it.
+"""How a schema differs from the one that is wanted: `compare`.
 
-Two types are as good as equal where DynamoDB stores them in the same form and each value of the one fits the other: INT and
-BIGINT do, a TIMESTAMP stored as text and one stored as epoch seconds don't.
+Types are compared twice: whether each value is kept by a cast in Spark (`casts`), and whether DynamoDB stores both in the
+same form, so that items of the one can be read and written as items of the other: INT and BIGINT are, a TIMESTAMP stored as
+text and one stored as epoch seconds are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import (
     ArrayType,
-    ByteType,
     DataType,
     DateType,
     DecimalType,
     DoubleType,
     FloatType,
-    IntegerType,
     LongType,
     MapType,
-    ShortType,
+    NullType,
     StringType,
     StructField,
     StructType,
@@ -31,91 +31,66 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.errors import SchemaError, shorten
+from spark_dynamo.schema.casts import cast_of
+from spark_dynamo.schema.comparison import Kind, Row, SchemaComparison, SchemaDifference, Severity
+from spark_dynamo.schema.conversions import DIGITS
+from spark_dynamo.schema.given import name_of, open_paths_of, schema_of
 from spark_dynamo.wire import types
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pyspark.sql import DataFrame
 
-__all__ = ["Difference", "compare", "differences", "show_differences"]
+    from spark_dynamo.schema.places import Mode
+    from spark_dynamo.schema.policy import SchemaPolicy
 
-Kind = Literal["missing", "extra", "type", "nullable"]
-Severity = Literal["error", "warning"]
+__all__ = ["SchemaComparison", "SchemaDifference", "compare", "compare_schemas"]
 
-# what stays exact: digits before the point of each integer type, and the digits that a floating-point number surely keeps
-_DIGITS: Mapping[type[DataType], int] = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
-_EXACT_DIGITS: Mapping[type[DataType], int] = {FloatType: 6, DoubleType: 15}
 _EPOCH_DIGITS, _EPOCH_PLACES = 13, 6  # of a timestamp in epoch seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One difference: where, of which kind, and what stands there and should stand there.
+def compare(
+    schema: StructType | DataFrame | type[Any],
+    wanted: StructType | type[Any],
+    *,
+    mode: Mode = "validation",
+    by_alias: bool | None = None,
+    policy: SchemaPolicy | None = None,
+) -> SchemaComparison:
+    """All differences between a schema, or that of a DataFrame, and the wanted one, which is a schema or a Pydantic model.
 
-    `path` is like `orders[].price` or `labels{}`. `severity` is `error` where items of the found schema would not be items of
-    the wanted one, and `warning` where they are as long as no value is null that must not be, or none is rounded. `found` and
-    `wanted` are types as people write them; None where there is no such column.
-    """
-
-    path: str
-    kind: Kind
-    severity: Severity
-    found: str | None
-    wanted: str | None
-
-
-def compare(schema: StructType, wanted: StructType | type[BaseModel]) -> list[Difference]:
-    """All differences between a schema and the wanted one, which is a schema or a Pydantic model; the errors first.
-
-    What counts is what DynamoDB stores, and whether each value fits: the field metadata that chooses a storage form matters,
-    INT in place of BIGINT does not. A column that is missing is an error, unless the wanted one is nullable. An extra column
-    is an error, unless the model says `extra="allow"` or `"ignore"`. A nullable column where null is not wanted is a warning:
-    a write checks its values. Raises SchemaError for a model that has no schema.
+    The result is a list, empty exactly where the two are equal; printed, it is one table of all fields. A column that is
+    missing is compatible where the wanted one is nullable, else breaking; a column that isn't wanted is compatible, but a
+    write is refused for it, unless the model says `extra="allow"` or `"ignore"`. Null where it isn't wanted is breaking, and a
+    write looks at each value. `mode`, `by_alias` and `policy` are those of `struct_type`. Raises SchemaError for a model that
+    has no schema.
 
     >>> from pyspark.sql.types import ArrayType, StructType
-    >>> wanted = StructType().add("id", "string", False).add("orders", ArrayType(StructType().add("price", "decimal(10,2)")))
-    >>> found = StructType().add("id", "string").add("orders", ArrayType(StructType().add("price", "double")))
-    >>> for difference in compare(found, wanted):
-    ...     print(difference.path, difference.kind, difference.severity, difference.found, difference.wanted)
-    orders[].price type error DOUBLE DECIMAL(10,2)
-    id nullable warning STRING STRING NOT NULL
+    >>> wanted = StructType().add("id", "string").add("n", "long").add("orders", ArrayType(StructType().add("price", "double")))
+    >>> found = StructType().add("id", "string").add("n", "integer").add("orders", ArrayType(StructType().add("price", "string")))
+    >>> print(compare(found, wanted))
+       field           expected       actual         difference
+       --------------  -------------  -------------  --------------
+       id              STRING         STRING
+    ~  n               BIGINT         INT            widening: type
+       orders          ARRAY<STRUCT>  ARRAY<STRUCT>
+    !  orders[].price  DOUBLE         STRING         breaking: type
+    >>> [(difference.path, difference.severity) for difference in compare(found, wanted)]
+    [('n', 'widening'), ('orders[].price', 'breaking')]
     """
-    if isinstance(wanted, StructType):
-        return differences(schema, wanted)
-    from spark_dynamo.schema.bridge import struct_type
-    from spark_dynamo.schema.extras import open_structs
-
-    return differences(schema, struct_type(wanted), open_structs(wanted))
-
-
-def differences(schema: StructType, wanted: StructType, open_paths: frozenset[str] = frozenset()) -> list[Difference]:
-    """The same for two schemas; in the structs at `open_paths`, extra fields are only a warning."""
-    found = list(_Comparison(open_paths).structs(schema, wanted, ""))
-    return sorted(found, key=lambda difference: difference.severity != "error")
-
-
-def show_differences(differences: Iterable[Difference]) -> str:
-    """The differences as a table of text, side by side.
-
-    >>> print(show_differences([Difference("id", "missing", "error", None, "STRING NOT NULL")]))
-    column  in the frame  wanted           difference
-    ------  ------------  ---------------  --------------
-    id      -             STRING NOT NULL  error: missing
-    """
-    rows = [("column", "in the frame", "wanted", "difference")]
-    rows += [(d.path, d.found or "-", d.wanted or "-", f"{d.severity}: {_MEANINGS[d.kind]}") for d in differences]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    rows.insert(1, ("-" * widths[0], "-" * widths[1], "-" * widths[2], "-" * widths[3]))
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    choices: dict[str, Any] = {"mode": mode, "by_alias": by_alias, "policy": policy}
+    return compare_schemas(
+        schema_of(schema, **choices),
+        schema_of(wanted, **choices),
+        open_paths_of(wanted, **choices),
+        expected=name_of(wanted),
     )
 
 
-_MEANINGS: Mapping[Kind, str] = {
-    "missing": "missing",
-    "extra": "not wanted",
-    "type": "another type",
-    "nullable": "may be null",
-}
+def compare_schemas(
+    schema: StructType, wanted: StructType, open_paths: frozenset[str] = frozenset(), *, expected: str = "expected"
+) -> SchemaComparison:
+    """The same for two schemas; in the structs at `open_paths`, extra fields are welcome. `expected` names the wanted one."""
+    return SchemaComparison(_Comparison(open_paths).structs(schema, wanted, ""), expected=expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,122 +99,156 @@ class _Comparison:
 
     open_paths: frozenset[str]
 
-    def structs(self, found: StructType, wanted: StructType, path: str) -> Iterator[Difference]:
+    def structs(self, found: StructType, wanted: StructType, path: str) -> Iterator[Row]:
         prefix = f"{path}." if path else ""
+        here, there = ({field.name: field for field in struct.fields} for struct in (found, wanted))
+        should, stand = [name for name in there if name in here], [name for name in here if name in there]
+        if should != stand:
+            order = SchemaDifference(path, "order", shorten(", ".join(should)), shorten(", ".join(stand)), "compatible")
+            yield Row(path, order.expected, order.actual, (order,), is_field=False)
         for field in wanted.fields:
-            if field.name not in found.names:
-                severity: Severity = "warning" if field.nullable else "error"
-                yield Difference(prefix + field.name, "missing", severity, None, _shown(field))
+            if field.name in here:
+                yield from self.fields(here[field.name], field, prefix + field.name)
+                continue
+            severity: Severity = "compatible" if field.nullable else "breaking"
+            missing = _difference(prefix + field.name, "missing", severity, None, field, not field.nullable)
+            yield Row(missing.path, _cell(field, whole=True), None, (missing,))
         for field in found.fields:
-            if field.name in wanted.names:
-                yield from self.fields(field, wanted[field.name], prefix + field.name)
-            else:
-                severity = "warning" if path in self.open_paths else "error"
-                yield Difference(prefix + field.name, "extra", severity, _shown(field), None)
+            if field.name not in there:
+                is_refused = path not in self.open_paths
+                extra = _difference(prefix + field.name, "extra", "compatible", field, None, is_refused)
+                yield Row(extra.path, None, _cell(field, whole=True), (extra,))
 
-    def fields(self, found: StructField, wanted: StructField, path: str) -> Iterator[Difference]:
-        """The differences of two columns, or of what two lists or maps hold."""
-        severity = self._severity(found, wanted, path)
-        if severity:
-            yield Difference(path, "type", severity, *_typed_apart(found, wanted))
-            if severity == "error":
-                return
-        if found.nullable and not wanted.nullable:
-            yield Difference(path, "nullable", "warning", _shown(found), _shown(wanted))
-        yield from self._inside(found, wanted, path)
-
-    def _severity(self, found: StructField, wanted: StructField, path: str) -> Severity | None:
-        """How bad the difference of the two types themselves is, whatever they hold; None where there is none."""
-        try:
-            stored = _stored(found, path)
-        except SchemaError:
-            return "error"  # no DynamoDB form
-        if isinstance(wanted.dataType, VariantType):
-            return None  # it holds anything
-        if stored != _stored(wanted, path):
-            return "error"
-        if types.is_leaf(found.dataType):
-            return _misfit(found.dataType, wanted.dataType, stored)
-        return "error" if isinstance(found.dataType, MapType) and isinstance(wanted.dataType, StructType) else None
-
-    def _inside(self, found: StructField, wanted: StructField, path: str) -> Iterator[Difference]:
+    def fields(self, found: StructField, wanted: StructField, path: str, *, is_field: bool = True) -> Iterator[Row]:
+        """The row of two columns, or of what two lists or maps hold, and those of all below them."""
+        differences = tuple(_differences(found, wanted, path))
+        yield Row(path, _cell(wanted), _cell(found), differences, is_field)
         here, there = found.dataType, wanted.dataType
         if isinstance(here, StructType) and isinstance(there, StructType):
             yield from self.structs(here, there, path)
         elif isinstance(here, StructType) and isinstance(there, MapType):
             for field in here.fields:
                 value = StructField(field.name, there.valueType, True)  # a field that is null is left out of the map
-                yield from self.fields(field, value, f"{path}.{field.name}")
+                shown = StructField(field.name, field.dataType, True, field.metadata)
+                yield from self.fields(shown, value, f"{path}.{field.name}", is_field=False)
         elif isinstance(here, MapType) and isinstance(there, MapType):
-            yield from self.fields(_values_of(here), _values_of(there), f"{path}{{}}")
+            values = [StructField("value", kind.valueType, kind.valueContainsNull) for kind in (here, there)]
+            yield from self.fields(values[0], values[1], f"{path}{{}}", is_field=False)
         elif isinstance(here, ArrayType) and isinstance(there, ArrayType):
-            tag = types.element_tag(here, types.storage_tag(found), path)
-            yield from self.fields(_elements_of(here, tag), _elements_of(there, tag), f"{path}[]")
+            is_same_form = _form(found) == _form(wanted)
+            elements = [
+                _elements_of(field, types.storage_tag(field) if is_same_form else None) for field in (found, wanted)
+            ]
+            yield from self.fields(elements[0], elements[1], f"{path}[]", is_field=False)
 
 
-def _values_of(kind: MapType) -> StructField:
-    return StructField("value", kind.valueType, kind.valueContainsNull)
+def _differences(found: StructField, wanted: StructField, path: str) -> Iterator[SchemaDifference]:
+    """The differences of two columns themselves, whatever they hold."""
+    here, there = found.dataType, wanted.dataType
+    is_metadata_left = True
+    if _is_other_type(here, there):
+        is_metadata_left = False
+        kind: Kind = "precision" if type(here) is type(there) is DecimalType else "type"
+        yield SchemaDifference(
+            path, kind, *_typed_apart(wanted, found), _severity(found, wanted, path), _blocks(found, wanted, path)
+        )
+    elif _form(found) != _form(wanted):
+        is_metadata_left = False
+        yield SchemaDifference(path, "metadata", *_typed_apart(wanted, found), "breaking", True)
+    if found.nullable != wanted.nullable:
+        severity: Severity = "breaking" if found.nullable else "compatible"
+        yield _difference(path, "nullability", severity, found, wanted, False)
+    stand, should = (_metadata(field, with_form=is_metadata_left) for field in (found, wanted))
+    if stand != should:
+        yield SchemaDifference(path, "metadata", should, stand, "compatible")
 
 
-def _elements_of(kind: ArrayType, tag: str | None) -> StructField:
-    """The elements as a column; in a set, null is refused in any case."""
-    if tag is None:
-        return StructField("element", kind.elementType, kind.containsNull)
-    return StructField("element", kind.elementType, False, {types.METADATA_KEY: tag})
+def _is_other_type(here: DataType, there: DataType) -> bool:
+    """Whether the types differ themselves, whatever they hold; but a map's keys count."""
+    if isinstance(here, MapType) and isinstance(there, MapType):
+        return here.keyType != there.keyType
+    if isinstance(here, StructType | ArrayType):
+        return type(here) is not type(there)
+    return here != there
 
 
-def _stored(field: StructField, path: str) -> str:
-    """The DynamoDB type in which a column is stored, `?` for a VARIANT; SchemaError where there is none."""
+def _severity(found: StructField, wanted: StructField, path: str) -> Severity:
+    here, there = found.dataType, wanted.dataType
+    if isinstance(here, NullType):
+        return "widening"
+    if isinstance(here, StructType) and isinstance(there, MapType):
+        return "widening" if there.keyType == StringType() else "breaking"
+    if isinstance(here, MapType) and isinstance(there, MapType):
+        found, wanted = StructField("", here.keyType), StructField("", there.keyType)
+    cast = cast_of(found, wanted)
+    if cast is None or not cast.is_exact:
+        return "breaking"
+    forms = {_form(found), _form(wanted)} - {None}
+    return "widening" if len(forms) < 2 or isinstance(there, VariantType) else "breaking"
+
+
+# ---------------------------------------------------------------------------------------------------- what DynamoDB stores
+
+
+def _blocks(found: StructField, wanted: StructField, path: str) -> bool:
+    """Whether items of the one can't be items of the other, whatever their values."""
+    form = _form(found)
+    if form is None:
+        return True
+    if isinstance(wanted.dataType, VariantType):
+        return False  # it holds anything
+    if form != _form(wanted):
+        return True
+    if types.is_leaf(found.dataType):
+        return _is_misfit(found.dataType, wanted.dataType, form)
+    return isinstance(found.dataType, MapType) and isinstance(wanted.dataType, StructType)
+
+
+def _form(field: StructField) -> str | None:
+    """The DynamoDB type in which a column is stored, `?` for a VARIANT; None where there is none."""
     kind, tag = field.dataType, types.storage_tag(field)
-    if isinstance(kind, ArrayType):
-        types.element_tag(kind, tag, path)
-        return tag or "L"
-    if isinstance(kind, MapType):
-        types.check_map_key(kind, path)
-    if isinstance(kind, StructType | MapType):
-        if tag not in (None, "M"):
-            raise SchemaError(path, f"{kind.simpleString()} can't be stored as '{tag}'")
-        return "M"
-    return "?" if isinstance(kind, VariantType) else types.leaf_of(kind, tag, path).tag
-
-
-def _misfit(found: DataType, wanted: DataType, stored: str) -> Severity | None:
-    """How bad it is that values of one type are read as another one, which is stored in the same form."""
-    if type(found) is type(wanted) and not isinstance(found, DecimalType):
+    try:
+        if isinstance(kind, ArrayType):
+            types.element_tag(kind, tag, "")
+            return tag or "L"
+        if isinstance(kind, MapType):
+            types.check_map_key(kind, "")
+        if isinstance(kind, StructType | MapType):
+            return "M" if tag in (None, "M") else None
+        return "?" if isinstance(kind, VariantType) else types.leaf_of(kind, tag, "").tag
+    except SchemaError:
         return None
-    return _number_misfit(found, wanted) if stored == "N" else _text_misfit(found, wanted)
 
 
-def _text_misfit(found: DataType, wanted: DataType) -> Severity | None:
+def _is_misfit(found: DataType, wanted: DataType, form: str) -> bool:
+    """Whether values of one type are surely none of another one, which is stored in the same form."""
     if isinstance(wanted, StringType):
-        return None
-    if isinstance(wanted, TimestampType | TimestampNTZType) and isinstance(found, DateType):
-        return None
-    if isinstance(wanted, TimestampType) and isinstance(found, TimestampNTZType):
-        return "warning"  # what has no zone is taken for UTC
-    return "error"
-
-
-def _number_misfit(found: DataType, wanted: DataType) -> Severity | None:
-    if isinstance(wanted, StringType):
-        return None  # the number's own text
+        return False  # the text itself, or the number's own text
+    if form != "N":
+        if isinstance(wanted, TimestampType | TimestampNTZType) and isinstance(found, DateType):
+            return False
+        # what has no zone is taken for UTC
+        return not (isinstance(wanted, TimestampType) and isinstance(found, TimestampNTZType))
     digits = _digits(found)
     if isinstance(wanted, FloatType | DoubleType):
-        if isinstance(found, DoubleType):
-            return "error"  # to FLOAT: may be beyond its range
-        is_exact = isinstance(found, FloatType) or (digits is not None and sum(digits) <= _EXACT_DIGITS[type(wanted)])
-        return None if is_exact else "warning"
+        return isinstance(found, DoubleType)  # to FLOAT: may be beyond its range
     if digits is None:
-        return "error"
+        return True
     whole, fraction = digits
     if isinstance(wanted, TimestampType):
-        if isinstance(found, LongType):
-            return "warning"  # only far beyond the year 9999
-        return None if whole < _EPOCH_DIGITS and fraction <= _EPOCH_PLACES else "error"
+        return not isinstance(found, LongType) and (whole >= _EPOCH_DIGITS or fraction > _EPOCH_PLACES)
     most_whole, most_fraction = _digits(wanted) or (0, 0)
     if isinstance(found, DecimalType) and not isinstance(wanted, DecimalType):
         most_whole -= 1  # not every number of that many digits fits an integer type
-    return None if whole <= most_whole and fraction <= most_fraction else "error"
+    return whole > most_whole or fraction > most_fraction
+
+
+def _elements_of(field: StructField, tag: str | None) -> StructField:
+    """The elements as a column, which in a set have the set's storage form."""
+    kind = field.dataType
+    assert isinstance(kind, ArrayType)
+    form = types.SET_TAGS.get(tag or "")
+    return StructField("element", kind.elementType, kind.containsNull, {types.METADATA_KEY: form} if form else None)
 
 
 def _digits(kind: DataType) -> tuple[int, int] | None:
@@ -248,25 +257,55 @@ def _digits(kind: DataType) -> tuple[int, int] | None:
         return kind.precision - kind.scale, kind.scale
     if isinstance(kind, TimestampType):
         return _EPOCH_DIGITS, _EPOCH_PLACES
-    return (_DIGITS[type(kind)], 0) if type(kind) in _DIGITS else None
+    return (DIGITS[type(kind)], 0) if type(kind) in DIGITS else None
 
 
-def _shown(field: StructField) -> str:
+# ---------------------------------------------------------------------------------------------------- what is shown
+
+
+def _difference(
+    path: str, kind: Kind, severity: Severity, found: StructField | None, wanted: StructField | None, blocks_write: bool
+) -> SchemaDifference:
+    expected, actual = (None if field is None else shown(field) for field in (wanted, found))
+    return SchemaDifference(path, kind, expected, actual, severity, blocks_write)
+
+
+def shown(field: StructField) -> str:
+    """A column's type as people write it, with its storage form where that is chosen, and whether it takes null."""
     tag = types.storage_tag(field)
     form = f" stored as {tag}" if tag else ""
     return f"{shorten(types.ddl(field.dataType))}{form}{'' if field.nullable else ' NOT NULL'}"
 
 
+def _cell(field: StructField, *, whole: bool = False) -> str:
+    """The same in the table, where the fields of a struct have rows of their own, unless it is shown `whole`."""
+    tag = types.storage_tag(field)
+    form = f" stored as {tag}" if tag else ""
+    return f"{shorten(_sql(field.dataType, whole))}{form}{'' if field.nullable else ' NOT NULL'}"
+
+
+def _sql(kind: DataType, whole: bool) -> str:
+    if isinstance(kind, StructType):
+        fields = ", ".join(f"{field.name}: {_sql(field.dataType, whole)}" for field in kind.fields)
+        return f"STRUCT<{fields}>" if whole else "STRUCT"
+    if isinstance(kind, ArrayType):
+        return f"ARRAY<{_sql(kind.elementType, whole)}>"
+    if isinstance(kind, MapType):
+        return f"MAP<{_sql(kind.keyType, whole)}, {_sql(kind.valueType, whole)}>"
+    return kind.simpleString().upper()
+
+
 def _typed_apart(found: StructField, wanted: StructField) -> tuple[str, str]:
     """Both types as text; the storage forms stand beside them where one is of its own choice."""
-    tags = [types.storage_tag(field) for field in (found, wanted)]
-    if not any(tags):
-        return shorten(types.ddl(found.dataType)), shorten(types.ddl(wanted.dataType))
-    shown = []
+    texts = []
+    is_chosen = any(types.storage_tag(field) for field in (found, wanted))
     for field in (found, wanted):
-        try:
-            form = f" stored as {_stored(field, field.name)}"
-        except SchemaError:
-            form = f" stored as {types.storage_tag(field)}" if types.storage_tag(field) else ""
-        shown.append(shorten(types.ddl(field.dataType)) + form.removesuffix(" stored as ?"))
-    return shown[0], shown[1]
+        form = (_form(field) or types.storage_tag(field)) if is_chosen else None
+        texts.append(shorten(types.ddl(field.dataType)) + (f" stored as {form}" if form and form != "?" else ""))
+    return texts[0], texts[1]
+
+
+def _metadata(field: StructField, *, with_form: bool) -> str:
+    """The metadata as text, with or without the storage form."""
+    kept = {name: part for name, part in field.metadata.items() if with_form or name != types.METADATA_KEY}
+    return shorten(json.dumps(kept, sort_keys=True, ensure_ascii=False))

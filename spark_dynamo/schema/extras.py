@@ -1,11 +1,18 @@
-"""What else there is to know of models: whether something is one, and in which of its structs further fields are welcome."""
+"""What else there is to know of models: whether something is one, in which of its structs further fields are welcome, and
+which annotations there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, TypeGuard, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import BaseModel
+
+from spark_dynamo.schema.bridge import node_of
+
+if TYPE_CHECKING:
+    from spark_dynamo.schema.places import Mode
+    from spark_dynamo.schema.policy import SchemaPolicy
 
 __all__ = ["is_model", "open_structs"]
 
@@ -15,35 +22,26 @@ def is_model(value: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(value, type) and issubclass(value, BaseModel)
 
 
-def open_structs(model: type[BaseModel]) -> frozenset[str]:
+def open_structs(
+    model: type[Any],
+    mode: Mode = "validation",
+    by_alias: bool | None = None,
+    policy: SchemaPolicy | None = None,
+) -> frozenset[str]:
     """The paths to the structs whose models say `extra="allow"` or `"ignore"`, as in `orders[]`; the model's own path is empty.
 
-    A model that says nothing about extra fields is not open: what it ignores would be lost without a word.
+    A model that says nothing about extra fields is not open: what it ignores would be lost without a word. Of the models of a
+    merged union one that is open is enough. The other arguments are those of `struct_type`, which a schema has been made with.
 
     >>> class Order(BaseModel, extra="allow"):
     ...     price: float
     >>> open_structs(Order)
     frozenset({''})
     """
-    return frozenset(
-        path for path, found in _models("", model) if found.model_config.get("extra") in ("allow", "ignore")
-    )
+    nodes = node_of(model, mode, by_alias, policy).below()
+    return frozenset(node.path for node in nodes for one in (node, *node.arms) if _is_open(one.model))
 
 
-def _models(path: str, annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The models that stand at a place and below it; a schema has been made of the annotation, so that it has an end."""
-    if is_model(annotation):
-        yield path, annotation
-        for name, info in annotation.model_fields.items():
-            yield from _models(f"{path}.{name}" if path else name, info.annotation)
-        return
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        yield from _models(path, arguments[0])
-    elif origin is dict:
-        yield from _models(f"{path}{{}}", arguments[1])
-    elif isinstance(origin, type) and issubclass(origin, list | set | frozenset):
-        yield from _models(f"{path}[]", arguments[0])
-    else:  # Optional; a Literal holds no models
-        for arm in arguments:
-            yield from _models(path, arm)
+def _is_open(model: type[Any] | None) -> bool:
+    config = getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
+    return config.get("extra") in ("allow", "ignore")

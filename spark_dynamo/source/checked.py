@@ -16,12 +16,17 @@ from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.tables import TableDescription
 from spark_dynamo.errors import InvalidItemError, SchemaError
+from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.wire import types
 from spark_dynamo.wire.apart import Apart, BadRow, Rows
 from spark_dynamo.wire.encode import Encoder, key_of
 from spark_dynamo.wire.kernels import list_offsets
 
 _LONGEST_PARTITION_KEY, _LONGEST_SORT_KEY = 2_048, 1_024  # bytes
+OTHER_VERSION = (
+    "the model's items are of version {}; read older ones with option model, which upgrades them, or drop the column, and it "
+    "is written for you where the rows are of that version"
+)
 FORBIDDEN_NULL = "the model requires a value, and it is NULL; fill it in, or make the model's field optional"
 
 
@@ -52,7 +57,8 @@ class Checks:
     """The checks of one write's rows, which `encoder` turns into items or keys of `table`; messages call it `table_name`.
 
     `required` are the places where a model forbids null. `nulls` is the option of that name. The keys of secondary indexes are
-    checked where they are columns; in whole items only DynamoDB looks at them.
+    checked where they are columns; in whole items only DynamoDB looks at them. `version` is what a column `schema_version` must
+    hold, None for anything.
     """
 
     def __init__(
@@ -63,12 +69,14 @@ class Checks:
         *,
         required: Sequence[Required] = (),
         nulls: str = "omit",
+        version: int | None = None,
     ) -> None:
         self._encoder = encoder
         self._table = table
         self._table_name = table_name
         self._required = required
         self._nulls = nulls
+        self._version = version
 
     def all_good(self, batch: pa.RecordBatch) -> Apart:
         """All rows as texts, with their keys; raises `InvalidItemError` where DynamoDB can't take one."""
@@ -109,6 +117,10 @@ class Checks:
                 if self._nulls == "write":
                     problem = "a key of a secondary index can't be a NULL attribute; leave out option nulls=write"
                     yield from _refusal(name, column.is_null(), problem)
+        if self._version is not None and VERSION in batch.schema.names:
+            versions = batch.column(VERSION)
+            other = pc.fill_null(pc.not_equal(versions, self._version), True)
+            yield from _refusal(VERSION, other, OTHER_VERSION.format(self._version), versions)
         for required in self._required:
             rows = null_rows(batch.column(required.steps[0]), required.steps[1:])
             if len(rows):

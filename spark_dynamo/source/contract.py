@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FORM = "must be like package.module:Model"
+_PROBLEMS = {
+    "missing": "missing",
+    "extra": "not in the model",
+    "type": "another type",
+    "precision": "other digits",
+    "metadata": "another storage form",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +49,25 @@ class Contract:
         delete only the `keys` are looked at. A null that an update leaves out (`nulls` is auto or omit) forbids nothing.
         """
         from spark_dynamo.schema.bridge import struct_type
-        from spark_dynamo.schema.drift import differences, show_differences
+        from spark_dynamo.schema.drift import compare_schemas
         from spark_dynamo.schema.extras import open_structs
 
-        wanted, found = struct_type(self.model), schema
-        open_paths = open_structs(self.model)
+        wanted, found, name = struct_type(self.model), schema, self.model.__name__
         if operation == "delete":
             found, wanted = _only(schema, keys), _only(wanted, keys)
         elif operation == "update":
             wanted = _only(wanted, schema.names)
-        different = differences(found, wanted, open_paths)
-        if any(difference.severity == "error" for difference in different):
+        different = compare_schemas(found, wanted, open_structs(self.model), expected=name)
+        if different.blocking:
             raise SchemaMismatchError(
-                table=table, model=self.model.__name__, differences=different, shown=show_differences(different)
+                table=table,
+                model=name,
+                differences=different,
+                problems={difference.path: _PROBLEMS[difference.kind] for difference in different.blocking},
+                advice=f"Select, rename or cast these columns, or let sd.align(frame, {name}) do it; all else may stay",
             )
-        if different:
-            logger.info(
-                "the frame for table %s and model %s:\n%s", table, self.model.__name__, show_differences(different)
-            )
+        if any(difference.kind not in ("order", "metadata") for difference in different):
+            logger.info("the frame for table %s and model %s:\n%s", table, name, different)
         if operation == "delete":
             return ()
         leaves_nulls_out = operation == "update" and nulls in ("auto", "omit")

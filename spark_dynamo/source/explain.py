@@ -33,7 +33,8 @@ class ReadPlan:
     `access` is GetItem, BatchGetItem, Query or Scan; `index` None for the table itself. Expressions are shown with names and
     values in place of aliases, None where there is none; `filtered_in_spark` says whether the predicate is evaluated on the
     batches as well. Estimates come from DescribeTable, which is some hours old: `estimated_items` are those that DynamoDB
-    reads, `read_units` a pair of least and most; None where nobody knows.
+    reads, `read_units` a pair of least and most; None where nobody knows. `versions` says what happens to items of other versions
+    than the model's, None where it has none.
     """
 
     table: str
@@ -49,6 +50,7 @@ class ReadPlan:
     estimated_items: int | None
     read_units: tuple[float, float | None]
     units_per_second: float | None
+    versions: str | None = None
 
     def __str__(self) -> str:
         from tabulate import tabulate
@@ -72,6 +74,7 @@ class ReadPlan:
             ("filter expression", self.filter_expression),
             ("filter in Spark", "the predicate, on each batch" if self.filtered_in_spark else None),
             ("projection", self.projection),
+            ("versions", self.versions),
             ("segments" if self.access == "Scan" else "requests", f"{self.requests:,}"),
             ("partitions", f"{self.partitions:,}"),
             ("consistent read", "yes" if self.consistent_read else "no"),
@@ -90,8 +93,8 @@ def explain_read(table: str, schema: StructType | str | None = None, **options: 
 
     `options` are the source's own, `filter="day = '2026-11-01'"` and `index="by-day"` among them. One DescribeTable is made
     and nothing is sampled: `schema` is what the read is given or would infer, as a StructType or, with a Spark session, as
-    DDL; None is good for the metadata tables. Raises what the read itself would raise at its start: OptionError,
-    SchemaError, TableNotFoundError, AccessDeniedError, ConnectionError.
+    DDL; None is good for the metadata tables and with option `model`. Raises what the read itself would raise at its start:
+    OptionError, SchemaError, MigrationError, TableNotFoundError, AccessDeniedError, ConnectionError.
 
     >>> print(explain_read("orders", "order_id STRING", filter="order_id = 'o-1'"))  # doctest: +SKIP
     table            orders
@@ -100,16 +103,19 @@ def explain_read(table: str, schema: StructType | str | None = None, **options: 
     """
     parsed = SourceOptions({"table": table, **option_texts(options)})
     found = find(parsed)
-    full = None if schema is not None else full_schema(parsed, partial(_unknown_schema, table))
+    full = None if schema is not None else full_schema(parsed, partial(_columns_of, parsed, found))
     given = projected_schema(full, parsed) if full is not None else _struct(schema)
     reader = plan_read(parsed, found, given, full)
     return _told(reader, _target(found, reader))
 
 
-def _unknown_schema(table: str) -> Found:
+def _columns_of(options: SourceOptions, found: Found) -> Found:
+    """What was found, where a model has the columns."""
+    if options.model:
+        return found
     raise SchemaError(
         "",
-        f"the columns of table '{table}' are not known without reading it; give schema=..., such as that of its DataFrame",
+        f"the columns of table '{options.table}' are not known without reading it; give schema=..., such as that of its DataFrame",
     )
 
 
@@ -146,6 +152,7 @@ def _told(reader: TableReader, target: Target) -> ReadPlan:
         estimated_items=items,
         read_units=units,
         units_per_second=None if reader.units_per_second is None else reader.units_per_second * access.partitions,
+        versions=reader.versions.told if reader.versions else None,
     )
 
 

@@ -187,7 +187,8 @@ OPTIONS: tuple[Option, ...] = (
         text,
         None,
         "a metadata table's own",
-        "Pydantic model that the frame must fit, as `package.module:Model`; compared before anything is sent",
+        "Pydantic model, as `package.module:Model`. A read takes its schema from it and upgrades items of older versions; the "
+        "frame of a write must fit it and is compared before anything is sent",
     ),
     Option(
         "maxWriteUnits",

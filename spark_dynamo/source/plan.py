@@ -20,13 +20,17 @@ from spark_dynamo.predicates.conditions import Placeholders
 from spark_dynamo.predicates.express import filter_expression
 from spark_dynamo.predicates.intervals import domain_of
 from spark_dynamo.predicates.tree import Node, references
+from spark_dynamo.schema.bridge import struct_type
+from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.source.access import Access
+from spark_dynamo.source.contract import contract
 from spark_dynamo.source.keys import KeyAccess, best_key_access, implied_attributes
 from spark_dynamo.source.location import Found
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.source.reader import CONCURRENT_CHAINS, TableReader
 from spark_dynamo.source.schemas import check_read_schema, corrupt_column
 from spark_dynamo.source.targets import Target, explicit_target, usable_indexes
+from spark_dynamo.source.upgrading import Versions, changeable_keys, check_index
 from spark_dynamo.wire.types import arrow_schema
 
 _BYTES_PER_PARTITION = 128_000_000
@@ -39,12 +43,16 @@ _TASK_UNITS = 2_500.0  # read units per second for which one task is enough: 20 
 def plan_read(options: SourceOptions, found: Found, schema: StructType, full: StructType | None = None) -> TableReader:
     """The reader for those options; `full` has all columns where the schema is not the user's own.
 
+    Where a model's migrations may change items, DynamoDB is asked by key attributes of the table alone, and for whole items.
     Raises OptionError for a filter, an index or a budget that can't be had and, under `allowFullScan=false`, for a Scan;
     SchemaError for columns without a DynamoDB form.
     """
     check_read_schema(schema, options)
     arrow_schema(schema)  # a column without a DynamoDB form is an error here, not in every task
-    return _Planner(options, found, schema, full or schema).reader()
+    model = contract(options)
+    if full is None:
+        full = struct_type(model.model) if model else schema
+    return _Planner(options, found, schema, full, Versions.of(model.model) if model else None).reader()
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class _Planner:
     found: Found
     schema: StructType
     full: StructType
+    versions: Versions | None
 
     def reader(self) -> TableReader:
         predicate = self._predicate()
@@ -60,12 +69,13 @@ class _Planner:
         attributes = self._attributes(decoded)
         target, keys = self._target(predicate, attributes)
         units = self._units_per_second(target)
+        sent = None if self._migrates else predicate
         if predicate is not None and self._is_never_true(predicate):
             access = Access("Query", 1, {})
         elif keys is not None:
-            access = self._by_keys(keys, predicate, attributes)
+            access = self._by_keys(keys, sent, attributes)
         elif self.options.allow_full_scan:
-            access = self._scan(target, predicate, attributes, units)
+            access = self._scan(target, sent, attributes, units)
         else:
             raise OptionError("allowFullScan", self._refused_scan())
         size, count = target.size_bytes, target.item_count
@@ -84,7 +94,12 @@ class _Planner:
             units_per_second=None if units is None else units / access.partitions,
             consistent_read=self.options.consistent_read,
             average_item_bytes=size / count if size and count else None,
+            versions=self.versions,
         )
+
+    @property
+    def _migrates(self) -> bool:
+        return self.versions is not None and self.versions.migrates
 
     @property
     def _corrupt_column(self) -> str | None:
@@ -109,20 +124,24 @@ class _Planner:
 
     def _attributes(self, decoded: StructType) -> tuple[str, ...] | None:
         """What is needed of each item, the keys for error messages among it; None where that is all of it."""
-        if self._corrupt_column is not None or self.options.item_format != "columns":
+        if self._corrupt_column is not None or self.options.item_format != "columns" or self._migrates:
             return None
-        return tuple(dict.fromkeys([*(key.name for key in self.found.table.keys), *decoded.names]))
+        version = () if self.versions is None else (VERSION,)
+        return tuple(dict.fromkeys([*(key.name for key in self.found.table.keys), *decoded.names, *version]))
 
     def _target(self, predicate: Node | None, attributes: Sequence[str] | None) -> tuple[Target, KeyAccess | None]:
         """The table or index to read, and the keys by which it can be read, None where that takes a Scan."""
         options, table = self.options, self.found.table
         given = explicit_target(table, options.index, attributes, options.consistent_read)
+        if self.versions is not None and self._migrates:
+            check_index(self.versions, given)
         if predicate is None:
             return given, None
         targets = [given]
         if options.index is None:
             present = implied_attributes(predicate, self.full)
-            targets += usable_indexes(table, attributes, present, options.consistent_read)
+            indexes = usable_indexes(table, attributes, present, options.consistent_read)
+            targets += [target for target in indexes if not self._migrates or not changeable_keys(target)]
         keys = best_key_access(targets, predicate, self.full)
         return (given, None) if keys is None else (keys.target, keys)
 
@@ -221,7 +240,8 @@ class _Planner:
         given = (
             "no filter is given" if self.options.filter is None else "the filter gives the values of none of its keys"
         )
-        keys = [key.name for key in (table.partition_key, *(index.partition_key for index in table.indexes))]
+        targets = [Target(table), *(Target(table, index) for index in table.indexes)]
+        keys = [target.partition_key.name for target in targets if not self._migrates or not changeable_keys(target)]
         return (
             f"is false, and this would scan table '{table.name}': {given}. Compare a partition key with = or IN, which are "
             f"{', '.join(dict.fromkeys(keys))}, or allow the Scan"

@@ -22,7 +22,9 @@ from spark_dynamo.aws.requests import Requests
 from spark_dynamo.predicates.evaluate import mask
 from spark_dynamo.predicates.tree import Node
 from spark_dynamo.source.access import Access
+from spark_dynamo.source.upgrading import UpgradingDecoder, Versions
 from spark_dynamo.wire.decode import PageDecoder
+from spark_dynamo.wire.envelope import Decoder
 from spark_dynamo.wire.items import ITEM_COLUMN, ItemDecoder
 from spark_dynamo.wire.types import arrow_schema
 
@@ -47,7 +49,8 @@ class TableReader(DataSourceReader):
     """A planned read of one table, decoded into record batches of `schema`; it is pickled into every task.
 
     `predicate` is evaluated on `decoded`, the schema's columns and those that only the predicate needs; None where every
-    item that DynamoDB gives is wanted. `units_per_second` is what one task may consume.
+    item that DynamoDB gives is wanted. `units_per_second` is what one task may consume. With `versions`, items are of a
+    model that has some, and older ones are upgraded before they are decoded.
     """
 
     connection: Connection
@@ -64,6 +67,7 @@ class TableReader(DataSourceReader):
     units_per_second: float | None = None
     consistent_read: bool = False
     average_item_bytes: float | None = None
+    versions: Versions | None = None
 
     def partitions(self) -> list[InputPartition]:
         """The chains of requests dealt out to tasks."""
@@ -95,10 +99,24 @@ class TableReader(DataSourceReader):
         if decoder.misfits:
             logger.warning("%s", decoder.misfits)
 
-    def _decoder(self) -> PageDecoder | ItemDecoder:
+    def _decoder(self) -> Decoder:
         if self.item_format != "columns":
             nullable = self.schema[ITEM_COLUMN].nullable
             return ItemDecoder(self.item_format, table=self.table, envelope=self.access.envelope, nullable=nullable)
+        if self.versions is None:
+            return self._page_decoder()
+        return UpgradingDecoder(
+            self.versions,
+            self._page_decoder,
+            self.decoded,
+            table=self.table,
+            key_names=self.key_names,
+            mode=self.mode,
+            corrupt_column=self.corrupt_column,
+            envelope=self.access.envelope,
+        )
+
+    def _page_decoder(self, version: int | None = None) -> PageDecoder:
         return PageDecoder(
             self.decoded,
             table=self.table,
@@ -106,6 +124,7 @@ class TableReader(DataSourceReader):
             mode=self.mode,
             corrupt_column=self.corrupt_column,
             envelope=self.access.envelope,
+            version=version,
         )
 
     def _budget(self) -> Budget | None:

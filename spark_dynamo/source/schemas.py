@@ -1,4 +1,4 @@
-"""The schema of a read: from a metadata table's model or by inference, then narrowed to what the options ask for."""
+"""The schema of a read: from a model or by inference, then narrowed to what the options ask for."""
 
 from __future__ import annotations
 
@@ -8,22 +8,38 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_dynamo.errors import OptionError, SchemaError, nearest, shorten
 from spark_dynamo.schema.bridge import struct_type
+from spark_dynamo.source.contract import contract
 from spark_dynamo.source.inference import infer
-from spark_dynamo.source.location import Found, metadata_table
+from spark_dynamo.source.location import Found
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.wire.items import check_item_schema, item_schema
 
 
 def full_schema(options: SourceOptions, find: Callable[[], Found]) -> StructType:
-    """All columns of the table, as its model or a sample of its items has them; `find` is only called for a sample."""
+    """All columns of the table, as its model or a sample of its items has them.
+
+    `find` is only called for a sample, and in mode PERMISSIVE with option `model`: then all columns but the keys may be null,
+    so that an item that doesn't fit can be a row.
+    """
+    found = contract(options)
     if options.item_format != "columns":
         return item_schema(options.item_format)
-    model_of = metadata_table(options)
-    if model_of is not None:
-        return struct_type(model_of.model)
+    if found is not None:
+        schema = struct_type(found.model)
+        return _lenient(schema, find()) if options.model and options.mode == "PERMISSIVE" else schema
     inferred = infer(options, find())
     inferred.log_warnings()
     return inferred.schema
+
+
+def _lenient(schema: StructType, found: Found) -> StructType:
+    keys = {key.name for key in found.table.keys}
+    return StructType(
+        [
+            StructField(field.name, field.dataType, field.nullable or field.name not in keys, field.metadata)
+            for field in schema
+        ]
+    )
 
 
 def projected_schema(full: StructType, options: SourceOptions) -> StructType:

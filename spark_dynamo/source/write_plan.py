@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyspark.sql.types import StructType
+import numpy as np
+import pyarrow as pa
+from pyspark.sql.types import LongType, StructField, StructType
 
 from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.ledger import Ledger
 from spark_dynamo.aws.tables import TableDescription
+from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.source.checked import Required
 from spark_dynamo.source.rejects import Destination
 from spark_dynamo.wire.actions import Condition
@@ -24,7 +27,8 @@ class WritePlan:
     `schema` is the frame's as it arrives, with the operation column where there is one. `required` are the places, by
     operation, in which a model takes no null. `units` per second are the whole job's write
     units, `read_units` what an overwrite may read when it looks for items to delete; None for no limit. `write_id` names the
-    folder of rejected rows, and `seed` makes the fingerprints of all tasks' keys comparable.
+    folder of rejected rows, and `seed` makes the fingerprints of all tasks' keys comparable. `version` is that of the model's
+    items, None where it has none; `update_condition` holds only for items of that version, and then under `condition`.
     """
 
     connection: Connection
@@ -39,6 +43,8 @@ class WritePlan:
     nulls: str = "auto"
     duplicates: str = "error"
     condition: Condition | None = None
+    version: int | None = None
+    update_condition: Condition | None = None
     skips_failed: bool = False
     failed: Destination | None = None
     bad: Destination | None = None
@@ -54,8 +60,27 @@ class WritePlan:
 
     @property
     def item_schema(self) -> StructType:
-        """The frame's schema without the operation column."""
-        return StructType([column for column in self.schema if column.name != self.operation_column])
+        """What is written of each row: the frame's columns without the operation column, and the model's version."""
+        columns = [column for column in self.schema if column.name != self.operation_column]
+        return StructType([*columns, StructField(VERSION, LongType(), False)] if self.adds_version else columns)
+
+    @property
+    def adds_version(self) -> bool:
+        """Whether items get a version that is no column of the frame."""
+        return self.version is not None and VERSION not in self.schema.names
+
+    def with_version(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The frame's batch with the version as a column, where it is to be added."""
+        if not self.adds_version:
+            return batch
+        version = pa.array(np.full(batch.num_rows, self.version, np.int64))
+        return pa.RecordBatch.from_arrays([*batch.columns, version], names=[*batch.schema.names, VERSION])
+
+    def condition_of(self, operation: str) -> Condition | None:
+        """The condition under which a row of that operation is written; an insert has its own."""
+        if operation == "insert":
+            return None
+        return self.update_condition if operation == "update" else self.condition
 
     @property
     def takes_equal_rows(self) -> bool:

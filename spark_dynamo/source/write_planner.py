@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from pyspark.sql.types import StringType, StructType
+from pyspark.sql.types import IntegralType, LongType, StringType, StructField, StructType
 
 from spark_dynamo.aws.ledger import Ledger
 from spark_dynamo.aws.tables import TableDescription
 from spark_dynamo.errors import OptionError, SchemaError, nearest
 from spark_dynamo.predicates.condition import parse_condition
 from spark_dynamo.schema.bridge import struct_type
+from spark_dynamo.schema.evolve import VERSION, declared_version
 from spark_dynamo.source.checked import Required, check_index_types
 from spark_dynamo.source.contract import Contract, contract
 from spark_dynamo.source.fingerprints import SEED_BYTES
@@ -40,18 +41,23 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
         _check_operation_column(options.operation_column, schema)
     columns = StructType([column for column in schema if column.name != options.operation_column])
     model = contract(options)
-    condition = _condition(options, model, columns)
+    version = declared_version(model.model) if model else None
+    if version is not None:
+        _check_version_column(columns)
+    stored = _stored_schema(model, columns, version)
+    condition = _condition(options, stored, columns)
+    modelled = columns if version is None else StructType([column for column in columns if column.name != VERSION])
     if model and options.model and options.create_table:
         _required(
-            options, model, columns, options.table, [key for key in (options.partition_key, options.sort_key) if key]
+            options, model, modelled, options.table, [key for key in (options.partition_key, options.sort_key) if key]
         )
     found = find()
     table = found.table
     _check_frame(columns, table, options.item_format)
-    units = _units_per_second(
+    units = units_per_second(
         "Write", options.max_write_units, options.write_ratio, table, table.write_units or table.warm_write_units
     )
-    read_units = _units_per_second(
+    read_units = units_per_second(
         "Read", options.max_read_units, options.read_ratio, table, table.read_units or table.warm_read_units
     )
     confirmed = overwrite and check_confirmation(options.overwrite_confirm, table, found.name)
@@ -68,11 +74,15 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
         nulls=options.nulls,
         duplicates=options.duplicates,
         condition=condition,
+        version=version,
+        update_condition=condition
+        if version is None
+        else parse_condition(_version_condition(options, table, version), stored, columns),
         skips_failed=options.condition_failed == "skip",
         failed=_destination("conditionFailed", options.condition_failed, found),
         bad=_destination("badItems", options.bad_items, found),
         atomic=options.atomic,
-        required=_required(options, model, columns, table.name, [key.name for key in table.keys]) if model else {},
+        required=_required(options, model, modelled, table.name, [key.name for key in table.keys]) if model else {},
         patience=options.retry_timeout,
         units=units,
         read_units=read_units,
@@ -130,13 +140,35 @@ def _check_frame(schema: StructType, table: TableDescription, item_format: str) 
     check_index_types(schema, table)
 
 
-def _condition(options: SourceOptions, model: Contract | None, columns: StructType) -> Condition | None:
-    """The condition over the stored item; its attributes have the types of the model or of the frame."""
+def _check_version_column(columns: StructType) -> None:
+    """Raise `SchemaError` for a column that could hold anything but the version of a model's items."""
+    if VERSION in columns.names and not isinstance(columns[VERSION].dataType, IntegralType):
+        found = types.ddl(columns[VERSION].dataType)
+        raise SchemaError(VERSION, f"it is the version of the model's items, and so must be BIGINT or INT, not {found}")
+
+
+def _stored_schema(model: Contract | None, columns: StructType, version: int | None) -> StructType:
+    """What a condition knows of stored items: attributes have the types of the model or of the frame."""
+    if model is None:
+        return columns
+    declared = struct_type(model.model)
+    return declared if version is None else StructType([*declared, StructField(VERSION, LongType())])
+
+
+def _condition(options: SourceOptions, stored: StructType, columns: StructType) -> Condition | None:
     if options.condition is None:
         return None
     if options.item_format != "columns":
-        columns = StructType()
-    return parse_condition(options.condition, struct_type(model.model) if model else columns, columns)
+        stored = columns = StructType()
+    return parse_condition(options.condition, stored, columns)
+
+
+def _version_condition(options: SourceOptions, table: TableDescription, version: int) -> str:
+    """The condition of updates: an update makes items of that version, so those that exist must have it."""
+    key = table.partition_key.name.replace("`", "``")
+    absent = VERSION if version == 1 else f"`{key}`"  # an item without a version is of the first
+    current = f"({absent} IS NULL OR {VERSION} = {version})"
+    return current if options.condition is None else f"({options.condition}) AND {current}"
 
 
 def _required(
@@ -159,7 +191,7 @@ def _destination(option: str, text: str, found: Found) -> Destination | None:
     return destination
 
 
-def _units_per_second(
+def units_per_second(
     kind: str, limit: float | None, ratio: float | None, table: TableDescription, throughput: int | None
 ) -> float | None:
     """The whole job's budget of read or write units."""

@@ -45,7 +45,14 @@ class OperationRows:
         self._checked_schema = self._schema_to_check()
         self._encoder = self._item_encoder()
         self.key_schema = self._encoder.key_schema
-        self._checks = Checks(self._encoder, plan.table, plan.table_name, required=self._required(), nulls=self._nulls)
+        self._checks = Checks(
+            self._encoder,
+            plan.table,
+            plan.table_name,
+            required=self._required(),
+            nulls=self._nulls,
+            version=None if plan.adds_version else plan.version,
+        )
         self._actions = None if self.goes_in_batches else self._action_encoder()
 
     def prepare(self, batch: pa.RecordBatch) -> Apart:
@@ -117,5 +124,5 @@ class OperationRows:
             schema=self.key_schema if self._is_raw else self._plan.item_schema,
             key_names=list(self._keys),
             nulls=self._nulls,
-            condition=None if self.operation == "insert" else self._plan.condition,
+            condition=self._plan.condition_of(self.operation),
         )

@@ -22,6 +22,7 @@ from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.single_write import Refused, SingleWriter, key_of_action
 from spark_dynamo.aws.transactions import TransactionWriter
 from spark_dynamo.errors import ConditionFailedError, DuplicateKeyError, InvalidItemError
+from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.source.duplicates import SeenKeys
 from spark_dynamo.source.fingerprints import Fingerprints, Flags
 from spark_dynamo.source.key_texts import key_texts, possible_key_texts
@@ -32,6 +33,7 @@ from spark_dynamo.source.write_rows import OperationRows
 from spark_dynamo.wire import types
 from spark_dynamo.wire.apart import Apart, Rows
 from spark_dynamo.wire.encode import key_of
+from spark_dynamo.wire.reference import bare
 
 _Bytes: TypeAlias = bytes  # fingerprints; the class that tells of them has a field `bytes`
 _BYTES_PER_SLICE = 8_000_000
@@ -133,7 +135,8 @@ class WriteTask:
                 senders = _Senders(self._plan, flight, self._refused, self._repeated)
                 for received in batches:
                     if received.num_rows:
-                        self._write(types.without_large_types(received, self._plan.schema), senders)
+                        batch = types.without_large_types(received, self._plan.schema)
+                        self._write(self._plan.with_version(batch), senders)
             for rejects in filter(None, (self._bad_rows, self._failed_rows)):
                 rejects.publish()
         counts = self._requests.counts
@@ -256,11 +259,23 @@ class WriteTask:
 
     def _refused(self, row: Refused) -> None:
         """What becomes of a row whose condition failed."""
+        row = self._explained(row)
         if self._failed_rows is not None:
             self._failed_rows.add(line_of_refusal(self._plan.table_name, row))
         elif not self._plan.skips_failed:
             key = key_of_action(row.action, [key.name for key in self._plan.table.keys])
             raise ConditionFailedError(self._plan.table_name, 1, [key], row.reason, row.stored)
+
+    def _explained(self, row: Refused) -> Refused:
+        """The same, with its version as the reason where an update met an item of another version than its model's."""
+        found = row.stored.get(VERSION, {"N": "1"}) if row.stored else None
+        if self._plan.version is None or row.operation != "update" or found in (None, {"N": str(self._plan.version)}):
+            return row
+        reason = (
+            f"the item with that key is of version {bare(found)}, and an update makes it one of version {self._plan.version}; "
+            "upgrade such items first, see sd.upgrade_table"
+        )
+        return replace(row, reason=reason)
 
 
 class _Senders:

@@ -36,6 +36,10 @@ class _Doubtful(Exception):  # noqa: N818 - a signal, not an error
     """A column that the value route must look at."""
 
 
+class OtherVersionsError(Exception):
+    """Not all items are of the version that the decoder was told to expect; nothing was decoded."""
+
+
 class _Column(Protocol):
     """A node of the tree: how the JSON reader sees what stands behind the tag, and how that becomes a typed column."""
 
@@ -135,6 +139,9 @@ class PageDecoder:
     PERMISSIVE has put a null in it, and is null in every other row. An attribute of that name is not read into it. Where
     the schema has no such column, no text is kept.
 
+    With a `version`, answers that hold an item whose attribute `version_name` is not exactly that number (1 where it is
+    missing) raise `OtherVersionsError` before anything is decoded or counted.
+
     An attribute value with several types, which no DynamoDB sends, is only found out where it is read value by value.
 
     >>> schema = StructType().add("id", "string", nullable=False).add("n", "long")
@@ -153,6 +160,8 @@ class PageDecoder:
         corrupt_column: str | None = None,
         envelope: EnvelopeName = "Items",
         responses_table: str | None = None,
+        version: int | None = None,
+        version_name: str = "schema_version",
     ) -> None:
         if not schema.fields:
             raise SchemaError("", "the schema has no columns; name at least one")
@@ -169,6 +178,11 @@ class PageDecoder:
         self._instead = {"FAILFAST": self._fail, "PERMISSIVE": self._salvage, "DROPMALFORMED": self._drop}[mode]
         self._drops = mode == "DROPMALFORMED"
         self._first_misfit = ""
+        self._version = None if version is None else (version_name, str(version))
+        if version is not None and version_name in self._columns and self._columns[version_name].tag != "N":
+            raise SchemaError(
+                version_name, "it is the version of a model's items, a number, and so must be BIGINT or INT"
+            )
         self._lock = threading.Lock()
         self._parse_schemas = [self._parse_schema(nulls, responses_table or table) for nulls in (False, True)]
         self._nulls = False  # until an attribute lacks its tag, parse without the NULLs: a quarter faster
@@ -180,6 +194,7 @@ class PageDecoder:
         bad: set[int] = set()
         if len(done) < max(1, len(self._fields)):
             items = [item for body in bodies for item in self._envelope.items(body, self._table)]
+            self._check_versions(items)
             rows = len(items)
             for field in self._fields:
                 if field.name not in done:
@@ -213,12 +228,18 @@ class PageDecoder:
 
     def _decode_columns(self, bodies: Sequence[bytes], nulls: bool) -> dict[str, pa.Array]:
         """The columns that the kernels could decode; the others are left to the value route."""
-        if not self._columns:
+        if not self._columns and self._version is None:
             return {}
         try:
             page = self._envelope.unpack(self._parse(bodies, nulls))
         except pa.ArrowInvalid:
             return {}
+        if self._version is not None:
+            name, expected = self._version
+            attributes = page.field(page.type.get_field_index(name))
+            versions, may_lack = attributes.field(0), attributes.null_count if expected == "1" else 0
+            if versions.null_count > may_lack or not pc.all(pc.equal(versions, expected), min_count=0).as_py():
+                raise OtherVersionsError
         done: dict[str, pa.Array] = {}
         for index, (name, column) in enumerate(self._columns.items()):
             field = self.arrow_schema.field(name)
@@ -240,8 +261,17 @@ class PageDecoder:
         return answers.column(0).combine_chunks()
 
     def _parse_schema(self, nulls: bool, table: str) -> pa.Schema:
-        item = pa.struct([(name, _attribute_type(column, nulls)) for name, column in self._columns.items()])
+        attributes = {name: _attribute_type(column, nulls) for name, column in self._columns.items()}
+        if self._version is not None:
+            attributes.setdefault(self._version[0], pa.struct([("N", pa.string())]))
+        item = pa.struct(list(attributes.items()))
         return pa.schema([(self._envelope.name, self._envelope.wire_type(item, table))])
+
+    def _check_versions(self, items: Sequence[Item]) -> None:
+        if self._version is not None:
+            name, expected = self._version
+            if not all(item.get(name, {"N": "1"}) == {"N": expected} for item in items):
+                raise OtherVersionsError
 
     def _decode_values(self, items: Sequence[Item], field: StructField, bad: set[int]) -> pa.Array:
         """A column by the value route; the rows with misfits join the `bad` ones."""

@@ -128,7 +128,7 @@ def decode_local_timestamps(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def decode_epoch_seconds(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Epoch seconds, fractions to the microsecond allowed -> instants in UTC."""
+    """Seconds, fractions to the microsecond allowed -> instants in UTC, or intervals."""
     try:
         micros = pc.multiply_checked(pc.cast(column, pa.int64()), 1_000_000)
     except pa.ArrowInvalid:
@@ -244,7 +244,7 @@ def encode_local_timestamps(column: pa.Array) -> pa.Array:
 
 
 def encode_epoch_seconds(column: pa.Array) -> pa.Array:
-    """Instants as epoch seconds; only those between two seconds get a fraction."""
+    """Instants as epoch seconds, intervals as their seconds; only those between two seconds get a fraction."""
     micros = column.cast(pa.int64())
     seconds = pc.divide(micros, 1_000_000)
     if _all(pc.equal(pc.multiply(seconds, 1_000_000), micros)):

@@ -72,12 +72,12 @@ def read_local_timestamp(text: str) -> datetime:
 
 
 def read_epoch_seconds(text: str) -> int:
-    """Microseconds since 1970 from epoch seconds."""
+    """Microseconds since 1970 from epoch seconds, or those of an interval from its seconds."""
     micros = _EXACT.multiply(_number(text), Decimal(1_000_000))
     if _EXACT.remainder(micros, Decimal(1)):
         raise ValueError("it has a fraction finer than a microsecond")
     if not -(1 << 63) <= micros < 1 << 63:
-        raise ValueError("it is beyond the range of TIMESTAMP")
+        raise ValueError("it is beyond the range of TIMESTAMP and INTERVAL")
     return int(micros)
 
 

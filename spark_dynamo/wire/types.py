@@ -23,6 +23,7 @@ from pyspark.sql.types import (
     ByteType,
     DataType,
     DateType,
+    DayTimeIntervalType,
     DecimalType,
     DoubleType,
     FloatType,
@@ -194,6 +195,15 @@ LEAVES: tuple[Leaf, ...] = (
         lambda text, _: scalars.read_local_timestamp(text),
         kernels.encode_local_timestamps,
         "ISO 8601 without a zone",
+    ),
+    Leaf(
+        DayTimeIntervalType,
+        "N",
+        _always(pa.duration("us")),
+        kernels.decode_epoch_seconds,
+        lambda text, _: scalars.read_epoch_seconds(text),
+        kernels.encode_epoch_seconds,
+        "the interval's length in seconds, up to 6 decimals",
     ),
     Leaf(
         DateType,

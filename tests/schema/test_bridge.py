@@ -1,24 +1,37 @@
 """What each annotation becomes in Spark, and which become an error with a path."""
 
+import collections
+import dataclasses
 import doctest
 import enum
+import ipaddress
+import pathlib
+import re
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import date, datetime, time
+import zoneinfo
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Optional, TypeVar, Union
 from uuid import UUID
 
 import pydantic
 import pytest
-from pydantic import BaseModel, Field, NaiveDatetime, create_model
-from pyspark.sql.types import ArrayType, MapType, StructType, VariantType
+import typing_extensions
+from pydantic import BaseModel, Field, NaiveDatetime, Secret, create_model
+from pyspark.sql.types import ArrayType, MapType, ShortType, StructType, VariantType
 
+import spark_dynamo.schema.annotations
 import spark_dynamo.schema.bridge
+import spark_dynamo.schema.extras
+import spark_dynamo.schema.policy
 import spark_dynamo.schema.storage
+import spark_dynamo.schema.variants
 from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.bridge import struct_type
+from spark_dynamo.schema.policy import SparkType
 from spark_dynamo.schema.storage import StorageForm
 
 
@@ -59,8 +72,74 @@ class Root(pydantic.RootModel[list[str]]):
     pass
 
 
+T = TypeVar("T")
+BoundT = TypeVar("BoundT", bound=Decimal)
+Strings = typing_extensions.TypeAliasType("Strings", list[str])
+Several = typing_extensions.TypeAliasType("Several", list[T], type_params=(T,))
+Name = NewType("Name", str)
+Bound = BoundT
+
+
+class OwnUrl(pydantic.HttpUrl):
+    pass
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Rate(enum.Enum):
+    LOW = 0.5
+    HIGH = 1.5
+
+
+class Held(BaseModel, Generic[T]):
+    value: T
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+    next: Held[T] | None = None
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    label: str | None = dataclasses.field(default=None, metadata={"description": "what to call it"})
+
+
+@dataclasses.dataclass
+class Box(Generic[T]):
+    content: T
+    others: list[T]
+
+
+@dataclasses.dataclass
+class IntBox(Box[int]):
+    size: int
+
+
+class Options(typing_extensions.TypedDict, total=False):
+    depth: typing_extensions.Required[int]
+    name: str
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str
+
+
+class StrictName(str):
+    pass
+
+
+WithLength = Annotated[StrictName, Field(max_length=3)]
+
+
 def column(annotation: Any, default: Any = ...) -> Any:
-    return struct_type(create_model("Model", x=(annotation, default)))["x"]
+    config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    return struct_type(create_model("Model", __config__=config, x=(annotation, default)))["x"]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +175,83 @@ def column(annotation: Any, default: Any = ...) -> Any:
         (dict[str, dict[str, Any]], "map<string,variant>"),
         (list[Any], "array<variant>"),
         (list[dict[str, Any]], "array<variant>"),
+        (time, "string"),
+        (timedelta, "interval day to second"),
+        (pydantic.HttpUrl, "string"),
+        (pydantic.PostgresDsn, "string"),
+        (OwnUrl, "string"),
+        (ipaddress.IPv4Address, "string"),
+        (pydantic.IPvAnyNetwork, "string"),
+        (pathlib.Path, "string"),
+        (pydantic.FilePath, "string"),
+        (zoneinfo.ZoneInfo, "string"),
+        (pydantic.SecretStr, "string"),
+        (pydantic.SecretBytes, "binary"),
+        (Secret[int], "bigint"),
+        (pydantic.ByteSize, "bigint"),
+        (pydantic.Json[int], "string"),
+        (pydantic.Base64Bytes, "binary"),
+        (pydantic.Base64Str, "string"),
+        (pydantic.PastDate, "date"),
+        (pydantic.FutureDatetime, "timestamp"),
+        (pydantic.PositiveInt, "bigint"),
+        (pydantic.StrictBool, "boolean"),
+        (Access, "bigint"),
+        (Rate, "double"),
+        (Annotated[int, Field(le=2**63 - 1)], "bigint"),
+        (Annotated[int, Field(lt=2**63)], "bigint"),
+        (Annotated[int, Field(ge=-(2**63) - 1)], "decimal(38,0)"),
+        (Annotated[int, Field(gt=0, le=2**64)], "decimal(38,0)"),
+        (Literal[2**63], "decimal(38,0)"),
+        (tuple[int, ...], "array<bigint>"),
+        (tuple[int, int], "array<bigint>"),
+        (tuple[int, str, set[str]], "struct<_1:bigint,_2:string,_3:array<string>>"),
+        (tuple[int, int | None], "struct<_1:bigint,_2:bigint>"),
+        (Sequence[int], "array<bigint>"),
+        (collections.deque[int], "array<bigint>"),
+        (AbstractSet[int], "array<bigint>"),
+        (Mapping[str, int], "map<string,bigint>"),
+        (collections.OrderedDict[str, int], "map<string,bigint>"),
+        (collections.defaultdict[str, int], "map<string,bigint>"),
+        (dict[int, str], "map<bigint,string>"),
+        (dict[date, bool], "map<date,boolean>"),
+        (dict[Size, str], "map<bigint,string>"),
+        (dict[UUID, str], "map<string,string>"),
+        (dict[Decimal, Price], "map<decimal(38,18),struct<amount:decimal(10,2),currency:string>>"),
+        (dict[int, Any], "map<bigint,variant>"),
+        (Mapping[str, Any], "variant"),
+        (Root, "array<string>"),
+        (list[Root], "array<array<string>>"),
+        (Page[int], "struct<items:array<bigint>,next:struct<value:bigint>>"),
+        (Strings, "array<string>"),
+        (Several[int], "array<bigint>"),
+        (Name, "string"),
+        (Point, "struct<x:double,label:string>"),
+        (Box[int], "struct<content:bigint,others:array<bigint>>"),
+        (IntBox, "struct<content:bigint,others:array<bigint>,size:bigint>"),
+        (Options, "struct<depth:bigint,name:string>"),
+        (Pair, "struct<left:bigint,right:string>"),
+        (Bound, "decimal(38,18)"),
+        (Literal["a"] | Literal["b"], "string"),
+        (pydantic.SkipValidation[int], "bigint"),
+        (pydantic.InstanceOf[Price], "struct<amount:decimal(10,2),currency:string>"),
+        (Annotated[int, SparkType("SMALLINT")], "smallint"),
+        (Annotated[int, SparkType(ShortType())], "smallint"),
+        (Annotated[int, SparkType("STRING")], "string"),
+        (Annotated[int, SparkType("INTERVAL YEAR TO MONTH")], "interval year to month"),
+        (Annotated[timedelta, SparkType("INTERVAL HOUR TO SECOND")], "interval hour to second"),
+        (Annotated[time, SparkType("TIME")], "time(6)"),
+        (Annotated[str, SparkType("VARCHAR(5)")], "varchar(5)"),
+        (Annotated[float, SparkType("FLOAT")], "float"),
+        (Annotated[Decimal, SparkType("DECIMAL(20,4)")], "decimal(20,4)"),
+        (list[Annotated[int, SparkType("INT")]], "array<int>"),
+        (dict[Annotated[int, SparkType("INT")], str], "map<int,string>"),
+        (Annotated[Price, SparkType("VARIANT")], "variant"),
+        (Annotated[object, SparkType("VOID")], "void"),
+        (Annotated[object, SparkType("VARIANT")], "variant"),
+        (Annotated[tuple[int, int, int], SparkType("INTERVAL")], "interval"),
+        (Annotated[int | str, SparkType("VARIANT")], "variant"),
+        (Annotated[int | str, SparkType("STRING")], "string"),
         (Price, "struct<amount:decimal(10,2),currency:string>"),
         (dict[str, list[Price]], "map<string,array<struct<amount:decimal(10,2),currency:string>>>"),
     ],
@@ -108,8 +264,9 @@ def test_types(annotation: Any, spark: str) -> None:
         assert (found.dataType.simpleString(), found.nullable) == (spark, True)
 
 
-def test_any_admits_none() -> None:
-    found = column(Any)
+@pytest.mark.parametrize("annotation", [Any, pydantic.JsonValue, Annotated[Any, SparkType("VARIANT")]])
+def test_any_admits_none(annotation: Any) -> None:
+    found = column(annotation)
     assert (found.dataType, found.nullable) == (VariantType(), True)
 
 
@@ -204,17 +361,22 @@ def test_fields_keep_the_order_of_the_model() -> None:
     ("annotation", "path", "problem"),
     [
         (complex, "x", "complex has no Spark type. Use one of str,"),
-        (time, "x", "time has no Spark type"),
         (object, "x", "object has no Spark type"),
         (None, "x", "has no Spark type"),
         (list, "x", "list has no Spark type. Say what it holds, as in list[str]"),
         (dict, "x", "Say what it holds, as in dict[str, int], or dict[str, Any]"),
-        (tuple[int, str], "x", "tuple[int, str] has no Spark type"),
+        (tuple, "x", "tuple has no Spark type. Say what it holds, as in tuple[str, ...]"),
+        (tuple[()], "x", "has no Spark type. Use tuple[X, ...], or a model"),
+        (tuple[int, complex], "x._2", "complex has no Spark type"),
         (Callable[[int], int], "x", "has no Spark type"),
         (list[complex], "x[]", "complex has no Spark type"),
         (dict[str, list[complex]], "x{}[]", "complex has no Spark type"),
-        (dict[int, str], "x", "has keys of int, and DynamoDB's are text"),
-        (dict[int, Any], "x", "has keys of int"),
+        (dict[tuple[int, ...], str], "x", "has keys of tuple[int, ...], and a map's key is one value, never None"),
+        (dict[str | None, str], "x", "has keys of str | None, and a map's key is one value, never None"),
+        (dict[Any, str], "x", "has keys of Any"),
+        (dict[Price, str], "x", "has keys of Price"),
+        (dict[int, complex], "x{}", "complex has no Spark type"),
+        (dict[complex, int], "x{}", "complex has no Spark type"),
         (int | str, "x", "is one of int, str, and a Spark column has one type"),
         (list[int | str | None], "x[]", "is one of int, str"),
         (Mixed, "x", "has values of the types int, str"),
@@ -241,7 +403,21 @@ def test_fields_keep_the_order_of_the_model() -> None:
         (Annotated[Decimal, Field(decimal_places=39)], "x", "Keep decimal_places"),
         (list[Node], "x[].children[]", "holds Node within itself"),
         (list[Nothing], "x[]", "model Nothing has no fields"),
-        (Root, "x", "is a RootModel"),
+        (Secret[complex], "x", "complex has no Spark type"),
+        (T, "x", "~T stands for no type yet. Give the class its type arguments, as in Page[Order]"),
+        (re.Pattern, "x", "Pattern has no Spark type"),
+        (type[int], "x", "type[int] has no Spark type"),
+        (pydantic.ImportString, "x", "ImportString has no Spark type"),
+        (Iterable[int], "x", "has no Spark type"),
+        (Annotated[int, Field(ge=-(10**39))], "x", "its bounds need more than 38 digits"),
+        (Annotated[int, SparkType("INTEGERS")], "x", "INTEGERS"),
+        (Annotated[int, SparkType("ARRAY<INT>")], "x", "int is bigint, and can't be array<int>. Change the annotation"),
+        (Annotated[list[int], SparkType("ARRAY<INT>")], "x", "list[Annotated[int, SparkType('INT')]]"),
+        (Annotated[datetime, SparkType("DATE")], "x", "datetime is timestamp, and can't be date"),
+        (Annotated[str, SparkType("INT")], "x", "str is string, and can't be int"),
+        (Annotated[int | str, SparkType("INT")], "x", "is one of int, str"),
+        (Price | Node, "x", "is one of Price, Node, and a Spark column has one type. Use Any, or a model, or a policy"),
+        (WithLength, "x", "StrictName has no Spark type"),
     ],
 )
 def test_what_has_no_spark_type_is_named_with_its_path(annotation: Any, path: str, problem: str) -> None:
@@ -259,7 +435,7 @@ def test_the_path_leads_through_models() -> None:
         struct_type(create_model("Customer", orders=(list[order], ...)))  # type: ignore[valid-type]
 
 
-@pytest.mark.parametrize("given", [int, Price(amount=Decimal(1)), "Price", dict[str, Any], Nothing, Root])
+@pytest.mark.parametrize("given", [int, Price(amount=Decimal(1)), "Price", dict[str, Any], Nothing, Root, list[Price]])
 def test_only_models_with_fields_have_a_schema(given: Any) -> None:
     with pytest.raises(SchemaError, match=r"is no Pydantic model|has no fields"):
         struct_type(given)
@@ -275,6 +451,12 @@ def test_neither_session_nor_boto3_is_needed() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("module", [spark_dynamo.schema.bridge, spark_dynamo.schema.storage])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *(spark_dynamo.schema.annotations, spark_dynamo.schema.bridge, spark_dynamo.schema.extras),
+        *(spark_dynamo.schema.policy, spark_dynamo.schema.storage, spark_dynamo.schema.variants),
+    ],
+)
 def test_the_examples_run(module: Any) -> None:
     assert doctest.testmod(module).failed == 0

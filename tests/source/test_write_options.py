@@ -207,9 +207,8 @@ def test_a_frame_that_is_not_its_models_is_shown_beside_it(moto_server: Server, 
         writer(moto_server, table, SCHEMA, model=MODEL)
     text = str(caught.value)
     assert f"The frame for table '{table}' is not what model Order asks for" in text
-    shown = {line.split()[0]: line for line in text.splitlines() if line and line[0].islower()}
-    assert shown["order_id"].split()[1:3] == ["-", "STRING"]
-    assert shown["order_id"].endswith("error: missing")
+    shown = {line[3:].split()[0]: line for line in text.splitlines()[1:]}
+    assert shown["order_id"].split() == ["!", "order_id", "STRING", "NOT", "NULL", "-", "breaking:", "missing"]
     assert "BIGINT" in shown["v"]
 
 
@@ -228,7 +227,7 @@ def test_metadata_tables_refuse_a_frame_without_a_required_column(moto_server: S
     schema = StructType().add("pipeline_id", "string", False)
     with faulty_server(moto_server.endpoint) as proxy:
         faulty = Server("proxy", proxy.endpoint)
-        with pytest.raises(SchemaMismatchError, match=r"pipeline_name\s+-\s+STRING NOT NULL\s+error: missing"):
+        with pytest.raises(SchemaMismatchError, match=r"pipeline_name\s+STRING NOT NULL\s+-\s+breaking: missing"):
             writer(faulty, "pipeline_config", schema, **options)
         assert {operation for operation, _, _ in proxy.log} <= {"DescribeTable"}
         writer(faulty, "pipeline_config", schema, **options, operation="delete")  # a key is all that it needs

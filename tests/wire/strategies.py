@@ -24,6 +24,7 @@ from pyspark.sql.types import (
     ByteType,
     DataType,
     DateType,
+    DayTimeIntervalType,
     DecimalType,
     DoubleType,
     FloatType,
@@ -118,6 +119,8 @@ def in_range(number: float) -> bool:
 
 doubles = st.floats(allow_nan=False, allow_infinity=False).filter(in_range)
 floats = st.floats(allow_nan=False, allow_infinity=False, width=32)
+# what Spark's interval can hold, 64 bits of microseconds, but for the first second, which Arrow refuses
+intervals = st.integers(1_000_000 - (1 << 63), (1 << 63) - 1).map(lambda micros: timedelta(microseconds=micros))
 
 
 # ---------------------------------------------------------------------------------------------------- schemas
@@ -138,12 +141,15 @@ leaf_types: st.SearchStrategy[DataType] = st.one_of(
     st.sampled_from(
         [StringType(), LongType(), IntegerType(), ShortType(), ByteType(), DoubleType(), FloatType(), BooleanType()]
     ),
-    st.sampled_from([BinaryType(), TimestampType(), TimestampNTZType(), DateType()]),
+    st.sampled_from([BinaryType(), TimestampType(), TimestampNTZType(), DateType(), DayTimeIntervalType()]),
     decimal_types(),
 )
 SET_ELEMENTS: Mapping[str, list[DataType]] = {
     "SS": [StringType(), TimestampType(), TimestampNTZType(), DateType()],
-    "NS": [StringType(), LongType(), ByteType(), DecimalType(38, 4), DoubleType(), FloatType(), TimestampType()],
+    "NS": [
+        *(StringType(), LongType(), ByteType(), DecimalType(38, 4), DoubleType(), FloatType(), TimestampType()),
+        DayTimeIntervalType(),
+    ],
     "BS": [BinaryType()],
 }
 
@@ -271,7 +277,7 @@ def tag_of(field: StructField) -> str | None:
 
 _DEFAULT_TAGS: Mapping[type[DataType], str] = {
     **dict.fromkeys([StringType, TimestampType, TimestampNTZType, DateType], "S"),
-    **dict.fromkeys([*BITS, DecimalType, DoubleType, FloatType], "N"),
+    **dict.fromkeys([*BITS, DecimalType, DoubleType, FloatType, DayTimeIntervalType], "N"),
     BooleanType: "BOOL",
     BinaryType: "B",
 }
@@ -292,7 +298,7 @@ def leaf_texts(kind: DataType, tag: str | None) -> st.SearchStrategy[Any]:
             return st.one_of(floats.map(repr), st.sampled_from(["1E-130", "0.1", "123456789.125", "3.4E38"]))
         case DecimalType(), "N":
             return decimal_texts(kind)
-        case TimestampType(), "N":
+        case (TimestampType() | DayTimeIntervalType(), "N"):
             whole = st.integers(-(10**10), 10**10)
             return st.one_of(
                 whole.map(str), st.integers(-(10**15), 10**15).map(lambda micros: f"{Decimal(micros).scaleb(-6)}")
@@ -357,6 +363,8 @@ def meant(kind: DataType, tag: str | None, value: Any) -> Any:
             return value.value if isinstance(value, Binary) else value
         case TimestampType() if tag == "N":
             return EPOCH + timedelta(microseconds=int(DIGITS.scaleb(value, 6)))
+        case DayTimeIntervalType():
+            return timedelta(microseconds=int(DIGITS.scaleb(value, 6)))
         case TimestampType():
             moment = datetime.fromisoformat(value)
             return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -429,6 +437,8 @@ def values(kind: DataType, tag: str | None) -> st.SearchStrategy[Any]:
             return st.datetimes(timezones=st.just(UTC))
         case TimestampNTZType():
             return st.datetimes()
+        case DayTimeIntervalType():
+            return st.one_of(intervals, st.integers(-(10**6), 10**6).map(lambda seconds: timedelta(seconds=seconds)))
         case DateType():
             return dates
     bits = BITS[type(kind)]
@@ -485,6 +495,8 @@ def _plain(kind: DataType, tag: str | None, value: Any) -> Any:
             return Decimal(str(np.float32(value)))
         case TimestampType() if tag == "N":
             return Decimal((value - EPOCH) // timedelta(microseconds=1)).scaleb(-6)
+        case DayTimeIntervalType():
+            return Decimal(value // timedelta(microseconds=1)).scaleb(-6)
         case TimestampType() | TimestampNTZType():
             return value.isoformat(timespec="microseconds")
         case DateType():

@@ -15,6 +15,7 @@ from pyspark.sql.types import (
     ArrayType,
     ByteType,
     DataType,
+    DayTimeIntervalType,
     DecimalType,
     DoubleType,
     FloatType,
@@ -221,6 +222,7 @@ NUMBERS = [
         (LongType(), None), (ByteType(), None), (DoubleType(), None), (FloatType(), None), (StringType(), "N"),
         (TimestampType(), "N"), (DecimalType(10, 2), None), (DecimalType(38, 0), None), (DecimalType(38, 38), None),
         (DecimalType(38, 18), None), (DecimalType(20, 10), None), (DecimalType(1, 1), None),
+        (DayTimeIntervalType(), None),
     ],
 )  # fmt: skip
 def test_both_routes_agree_on_odd_numbers(text: str, kind: DataType, tag: str | None) -> None:
@@ -253,6 +255,7 @@ INNER = StructType().add("n", LongType(), nullable=False).add("s", StringType())
         (DecimalType(38, 38), None, {"N": "7"}, "x", "7", "N", "DECIMAL(38,38)", "it needs more than 38 digits"),
         (TimestampType(), None, {"S": "soon"}, "x", "soon", "S", "TIMESTAMP", "it is no ISO 8601 date and time"),
         (TimestampType(), None, {"N": "5"}, "x", "5", "N", "TIMESTAMP", None),
+        (DayTimeIntervalType(), None, {"S": "PT1M"}, "x", "PT1M", "S", "INTERVAL DAY TO SECOND", None),
         (StringType(), None, {"M": {"a": {"S": "b"}}}, "x", '{"a":{"S":"b"}}', "M", "STRING", None),
         (StringType(), None, {"BOOL": True}, "x", "true", "BOOL", "STRING", None),
         (ArrayType(LongType()), None, {"NS": ["1"]}, "x", '["1"]', "NS", "array<bigint>", None),

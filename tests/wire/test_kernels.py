@@ -17,6 +17,7 @@ from pyspark.sql.types import (
     BinaryType,
     DataType,
     DateType,
+    DayTimeIntervalType,
     DecimalType,
     DoubleType,
     FloatType,
@@ -90,7 +91,7 @@ def forms(*kinds: DataType, tags: tuple[str | None, ...] = (None,)) -> list[tupl
 NUMBERS = [
     *forms(*(kind() for kind in BITS), DoubleType(), FloatType()),
     *forms(*(DecimalType(*size) for size in [(38, 0), (38, 38), (38, 18), (20, 10), (10, 2), (1, 0), (1, 1)])),
-    *forms(TimestampType(), tags=("N",)),
+    *forms(TimestampType(), DayTimeIntervalType(), tags=("N",)),
 ]
 MOMENTS = forms(TimestampType(), TimestampNTZType(), DateType())
 ALL_DIGITS = Context(prec=600)
@@ -162,6 +163,7 @@ def test_binaries(text: str) -> None:
         (DecimalType(10, 2), None, ["12345678.90", "-0.01", "5"]),
         (DoubleType(), None, ["1E+100", "0.1", "-1e-130"]),
         (TimestampType(), "N", ["1704103200", "-1.5", "0.000001"]),
+        (DayTimeIntervalType(), None, ["86400", "-1.5", "0.000001", "-9223372036854.775808"]),
         (TimestampType(), None, ["2024-01-01T10:00:00Z", "2024-01-01 10:00:00.5+05:30"]),
         (TimestampType(), None, ["2024-01-01T10:00:00", "2024-01-01"]),
         (TimestampNTZType(), None, ["2024-01-01T10:00:00.123456", "0002-01-01"]),
@@ -290,6 +292,21 @@ def test_text_order_is_time_order(times: list[datetime]) -> None:
 )
 def test_forms(encode: Callable[[pa.Array], pa.Array], value: Any, text: str) -> None:
     assert encode(pa.array([value])).to_pylist() == [text]
+
+
+def test_intervals_are_seconds() -> None:
+    lengths = [timedelta(days=1), timedelta(0), timedelta(microseconds=-1), None, timedelta(seconds=-90)]
+    column = pa.array(lengths, pa.duration("us"))
+    texts = kernels.encode_epoch_seconds(column).to_pylist()
+    assert [None if text is None else Decimal(text) for text in texts] == [
+        *(Decimal(86400), 0, Decimal("-0.000001"), None, -90)
+    ]
+    assert kernels.encode_epoch_seconds(column[:2]).to_pylist() == ["86400", "0"]
+    assert kernels.decode_epoch_seconds(pa.array(texts), pa.duration("us")).equals(column)
+    with pytest.raises(ValueError, match="it has a fraction finer than a microsecond"):
+        scalars.read_epoch_seconds("0.0000001")
+    with pytest.raises(ValueError, match="it is beyond the range of TIMESTAMP and INTERVAL"):
+        scalars.read_epoch_seconds("9223372036854.775808")
 
 
 def test_epoch_seconds_have_a_fraction_only_where_it_is_needed() -> None:

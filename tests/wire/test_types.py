@@ -84,6 +84,7 @@ def test_one_row_for_each_type_and_tag() -> None:
     [
         (DecimalType(10, 2), "DECIMAL(10,2)"),
         (LongType(), "BIGINT"),
+        (DayTimeIntervalType(), "INTERVAL DAY TO SECOND"),
         (ArrayType(StructType().add("p", DecimalType(10, 2))), "array<struct<p:decimal(10,2)>>"),
     ],
 )
@@ -98,8 +99,8 @@ def test_the_storage_forms() -> None:
 
 
 BAD: list[tuple[DataType, Any, str, str]] = [
-    (DayTimeIntervalType(), None, "x", "interval day to second has no DynamoDB form; cast it to one of array, binary,"),
-    (YearMonthIntervalType(), None, "x", "has no DynamoDB form"),
+    (YearMonthIntervalType(), None, "x", "interval year to month has no DynamoDB form; cast it to one of array, binary,"),
+    (DayTimeIntervalType(), "S", "x", "interval day to second can't be stored as 'S'; its storage forms are N"),
     (NullType(), None, "x", "void has no DynamoDB form"),
     (CharType(5), None, "x", "char(5) has no DynamoDB form"),
     (ArrayType(NullType()), None, "x[]", "void has no DynamoDB form"),

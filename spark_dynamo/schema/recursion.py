@@ -1,0 +1,57 @@
+"""Classes and type aliases that hold themselves: an error, some levels, or VARIANT, as the policy says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from pyspark.sql.types import VariantType
+
+from spark_dynamo.schema.attributes import AttributeForm
+from spark_dynamo.schema.nodes import Node
+from spark_dynamo.schema.places import Arguments, LeftOut, Place
+from spark_dynamo.schema.variants import dump_variant
+from spark_dynamo.wire.variant import decode_variant
+
+__all__ = ["becomes_variant", "enter", "recursive_node"]
+
+
+def enter(place: Place, what: Any, arguments: Arguments | None = None) -> Place:
+    """The place within a class or alias; SchemaError, or `LeftOut`, where it holds itself more often than the policy allows."""
+    depth = sum(around is what for around in place.around)
+    recursion = place.walk.policy.recursion
+    if depth and not isinstance(recursion, int):
+        raise place.refuse(
+            f"holds {what.__name__} within itself, and a Spark schema has an end. "
+            "Use Any, or a policy with recursion='variant' or a number of levels"
+        )
+    if depth and depth > int(recursion):
+        raise LeftOut
+    return replace(place, around=(*place.around, what), arguments=place.arguments if arguments is None else arguments)
+
+
+def becomes_variant(place: Place, what: Any) -> bool:
+    """Whether a class or alias holds itself here, and is a VARIANT for that."""
+    recursion = place.walk.policy.recursion
+    allowed = recursion == "variant" or (place.in_variant and recursion == "error")
+    return allowed and any(around is what for around in place.around)
+
+
+def recursive_node(place: Place, what: Any, annotation: Any, *, nullable: bool = False) -> Node:
+    """A VARIANT that holds what a write of the class's own struct would store; the struct is made when a value needs it."""
+    place.refuse_form("a model")
+    start = Place(place.walk, place.path, (), place.arguments, place.in_variant)
+
+    @cache
+    def form() -> AttributeForm:
+        return AttributeForm(start.node(annotation))
+
+    def dump(value: Any) -> dict[str, bytes]:
+        return dump_variant(form().write(value))
+
+    def load(pair: Mapping[str, bytes]) -> Any:
+        return form().read(decode_variant(pair["value"], pair["metadata"]))
+
+    return Node(place.path, VariantType(), nullable, constraints=place.constraints, dump=dump, load=load)

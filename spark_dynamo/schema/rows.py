@@ -1,0 +1,134 @@
+"""Models as record batches and back: `ModelRows`, the one way by which values of models go to a DataFrame or to items.
+
+What a value becomes in its column, and what a column's value becomes in a model, stands in `schema.nodes`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+import pydantic
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
+
+from spark_dynamo.errors import ValidationError, shorten
+from spark_dynamo.schema.nodes import Node
+
+__all__ = ["ModelRows"]
+
+ModelT = TypeVar("ModelT")
+
+_MISFITS = (ValueError, TypeError, OverflowError, pa.ArrowException)
+_MOST_ROWS_SHOWN = 20
+
+
+class ModelRows(Generic[ModelT]):
+    """The rows of one model, whose columns are those of its `node`.
+
+    >>> from pydantic import BaseModel
+    >>> from spark_dynamo.schema.bridge import node_of
+    >>> class Order(BaseModel):
+    ...     price: float
+    >>> rows = ModelRows(Order, node_of(Order))
+    >>> batch = rows.batch([Order(price=1.5)])
+    >>> list(rows.models([batch]))
+    [Order(price=1.5)]
+    """
+
+    def __init__(self, model: type[ModelT], node: Node) -> None:
+        assert isinstance(node.data_type, StructType)
+        assert node.dump is not None
+        assert node.load is not None
+        self.schema = node.data_type
+        self.arrow_schema = _arrow_schema(node.data_type)
+        self._model, self._node, self._dump, self._load = model, node, node.dump, node.load
+        self._validate = pydantic.TypeAdapter(model).validate_python
+
+    def batch(self, models: Sequence[ModelT], start: int = 0) -> pa.RecordBatch:
+        """The models as one batch; ValidationError, with the row (counted from `start`) and the field, where one doesn't fit."""
+        for place, value in enumerate(models):
+            if not _is_instance(value, self._model):
+                found = f"{type(value).__name__} {shorten(repr(value))}"
+                raise ValidationError(f"Row {start + place} is no {self._model.__name__}, but the {found}")
+        try:
+            rows = [self._dump(value) for value in models]
+            columns = [pa.array([row[field.name] for row in rows], field.type) for field in self.arrow_schema]
+        except _MISFITS as error:
+            raise self._misfit(models, start, error) from error
+        return pa.RecordBatch.from_arrays(columns, schema=self.arrow_schema)
+
+    def _misfit(self, models: Sequence[Any], start: int, cause: Exception) -> ValidationError:
+        """The error of the first model that doesn't fit, field by field."""
+        for place, value in enumerate(models):
+            problems = self._problems_of(value)
+            if problems:
+                message = f"Row {start + place} is a {self._model.__name__} that doesn't fit its columns"
+                return ValidationError(message, problems, cause)
+        raise AssertionError("the rows fit one by one, but not together") from cause
+
+    def _problems_of(self, value: Any) -> dict[str, str]:
+        problems = {}
+        for field, arrow in zip(self._node.fields, self.arrow_schema, strict=True):
+            held, node = field.read(value), field.node
+            try:
+                pa.array([held if held is None or node.dump is None else node.dump(held)], arrow.type)
+            except _MISFITS as error:
+                kind = node.data_type.simpleString()
+                problems[field.name] = f"{shorten(repr(held))} is no {kind}: {error}"
+        if problems:
+            return problems
+        try:
+            self._dump(value)
+        except _MISFITS as error:  # what speaks of the whole model
+            return {self._model.__name__: str(error)}
+        return {}
+
+    def models(self, batches: Iterable[pa.RecordBatch]) -> Iterator[ModelT]:
+        """The rows of batches as models; a column that is missing leaves its field the default.
+
+        Raises ValidationError where the model refuses rows: the first 20 of a batch, each with its number and its fields.
+        """
+        known = frozenset(self.schema.names)
+        start = 0
+        for batch in batches:
+            good: list[ModelT] = []
+            problems: dict[str, str] = {}
+            refused = 0
+            for place, row in enumerate(batch.to_pylist()):
+                given = self._load(row)
+                given.update({name: value for name, value in row.items() if name not in known})
+                try:
+                    good.append(self._validate(given))
+                except pydantic.ValidationError as error:
+                    refused += 1
+                    if refused <= _MOST_ROWS_SHOWN:
+                        problems.update(_problems(error, start + place))
+            if refused:
+                raise ValidationError(
+                    f"{refused} of {batch.num_rows} rows {'is' if refused == 1 else 'are'} no {self._model.__name__}",
+                    problems,
+                )
+            yield from good
+            start += batch.num_rows
+
+
+def _arrow_schema(schema: StructType) -> pa.Schema:
+    """The Arrow schema by which Spark exchanges rows, also of types that DynamoDB has no form for."""
+    if "timezone" in inspect.signature(to_arrow_schema).parameters:
+        return to_arrow_schema(schema, timezone="UTC")
+    return to_arrow_schema(schema)  # before Spark 4.2 it is UTC in any case
+
+
+def _is_instance(value: Any, model: type[Any]) -> bool:
+    return isinstance(value, dict if hasattr(model, "__total__") else model)  # a TypedDict's values are plain dicts
+
+
+def _problems(error: pydantic.ValidationError, row: int) -> Iterator[tuple[str, str]]:
+    """What is wrong with a row: per path, as in `row 3: orders[0].price`, Pydantic's sentence and the value."""
+    for problem in error.errors(include_url=False, include_context=False):
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem["loc"]).lstrip(".")
+        given = "" if problem["type"] == "missing" else f", not {shorten(repr(problem['input']))}"
+        yield f"row {row}: {path}" if path else f"row {row}", f"{problem['msg']}{given}"

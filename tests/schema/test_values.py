@@ -1,0 +1,152 @@
+"""Models as DataFrames and DataFrames as models, in classic Spark and through Connect, and as items of real tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import BaseModel, Field
+from pyspark.sql import SparkSession
+
+from spark_dynamo.errors import SchemaError, SchemaMismatchError, ValidationError
+from spark_dynamo.schema.bridge import struct_type
+from spark_dynamo.schema.items import ModelItems
+from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
+from tests.conftest import Server
+from tests.schema.examples import FIRST, PARCELS, Money, Parcel
+
+
+class Order(BaseModel):
+    order_id: str
+    count: int = Field(1, ge=0)
+    lines: list[Money] = []
+
+
+class Kept(Order, extra="allow"):
+    pass
+
+
+class Dropped(Order, extra="ignore"):
+    pass
+
+
+@pytest.fixture
+def berlin(spark: SparkSession) -> Iterator[SparkSession]:
+    """A session zone with hours that come twice and hours that never come."""
+    spark.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
+    yield spark
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+
+
+def test_models_come_back_from_a_dataframe(berlin: SparkSession) -> None:
+    frame = to_dataframe(berlin, PARCELS)
+    assert frame.schema == struct_type(Parcel)
+    assert to_models(frame, Parcel) == PARCELS
+
+
+def test_models_come_back_one_by_one(spark: SparkSession) -> None:
+    orders = [Order(order_id=str(number), count=number) for number in range(25_000)]
+    found = iter_models(to_dataframe(spark, iter(orders)), Order)
+    assert isinstance(found, Iterator)
+    assert list(found) == orders
+
+
+def test_no_models_are_an_empty_dataframe(spark: SparkSession) -> None:
+    frame = to_dataframe(spark, [], Order)
+    assert frame.schema == struct_type(Order)
+    assert to_models(frame, Order) == []
+    with pytest.raises(SchemaError, match="give its class as `model`"):
+        to_dataframe(spark, [])
+
+
+def test_columns_are_cast_where_nothing_is_lost_and_missing_ones_are_left_to_the_default(spark: SparkSession) -> None:
+    narrow = spark.sql("SELECT 'a' AS order_id, array(named_struct('currency', 'USD', 'amount', 3Y)) AS lines")
+    assert to_models(narrow, Order) == [Order(order_id="a", lines=[Money(amount=Decimal(3), currency="USD")])]
+    with pytest.raises(Exception, match=re.escape("Column 'count': 1.5 is no BIGINT")):
+        to_models(spark.sql("SELECT 'a' AS order_id, 1.5BD AS count"), Order)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT 1L AS count", "order_id: missing, and its field has no default"),
+        ("SELECT 'a' AS order_id, 1 AS color", "color: not in the model"),
+        ("SELECT 'a' AS order_id, array(1) AS count", "count: .* has no cast to BIGINT"),
+    ],
+)
+def test_a_frame_that_is_no_such_model_is_refused(spark: SparkSession, query: str, said: str) -> None:
+    for convert in (to_models, iter_models):
+        with pytest.raises(SchemaMismatchError, match=said):
+            convert(spark.sql(query), Order)
+
+
+def test_extra_columns_are_what_the_model_says(spark: SparkSession) -> None:
+    frame = spark.sql("SELECT 'a' AS order_id, 7 AS color")
+    (kept,) = to_models(frame, Kept)
+    assert kept.__pydantic_extra__ == {"color": 7}
+    assert to_models(frame, Dropped) == [Dropped(order_id="a")]
+
+
+def test_rows_that_the_model_refuses_are_named(spark: SparkSession) -> None:
+    frame = spark.sql("SELECT 'a' AS order_id, id - 1 AS count FROM range(0, 3, 1, 1)")
+    with pytest.raises(ValidationError) as caught:
+        to_models(frame, Order)
+    assert caught.value.errors == {"row 0: count": "Input should be greater than or equal to 0, not -1"}
+
+
+def test_a_model_written_as_a_row_is_the_item_of_the_model(spark: SparkSession, server: Server) -> None:
+    table = server.create("parcel_id:S")
+    to_dataframe(spark, PARCELS).write.format("dynamo-meta").options(**server.options).mode("append").save(table)
+    texts = ModelItems(Parcel, table=table).encode(PARCELS).to_pylist()
+    assert sorted(map(canonical, server.items(table)), key=str) == sorted(
+        (canonical(orjson.loads(text)) for text in texts), key=str
+    )
+    read = spark.read.format("dynamo-meta").options(**server.options).schema(struct_type(Parcel)).load(table)
+    assert sorted(to_models(read, Parcel), key=lambda parcel: parcel.parcel_id) == sorted(
+        PARCELS, key=lambda parcel: parcel.parcel_id
+    )
+
+
+def canonical(value: Any) -> Any:
+    """DynamoDB JSON without what means nothing: the order of sets, and the form of binaries."""
+    import base64
+
+    if isinstance(value, dict):
+        return {
+            name: sorted(held) if name in ("SS", "NS") and isinstance(held, list) else canonical(held)
+            for name, held in value.items()
+        }
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return [canonical(element) for element in value] if isinstance(value, list) else value
+
+
+CONNECTED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pyspark.sql import SparkSession
+from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
+from tests.schema.examples import PARCELS, Parcel
+
+spark = SparkSession.builder.remote("local[1]").getOrCreate()
+spark.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
+frame = to_dataframe(spark, PARCELS)
+print(to_models(frame, Parcel) == PARCELS, list(iter_models(frame, Parcel)) == PARCELS)
+spark.stop()
+"""
+
+
+def test_models_travel_through_spark_connect(python: Callable[..., Any], request: pytest.FixtureRequest) -> None:
+    finished = python(CONNECTED, str(request.config.rootpath))
+    assert finished.stdout.strip() == "True True", finished.stderr[-2000:]
+
+
+def test_a_time_is_the_same_instant_in_every_session_zone(berlin: SparkSession) -> None:
+    (found,) = to_models(to_dataframe(berlin, [FIRST]), Parcel)
+    assert found.placed.utcoffset() == dt.timedelta(0)
+    assert found.placed == dt.datetime(2026, 10, 25, 0, 30, tzinfo=dt.UTC)
