@@ -38,7 +38,7 @@ STANDARD_AND = {
     "java": set(),
     "config": {"pydantic", "pydantic_settings"},
     "wire": {"pyarrow", "numpy", "orjson", "pyspark"},
-    "schema": {"annotated_types", "pyarrow", "pydantic", "pydantic_core", "pyspark", "typing_extensions"},
+    "schema": {"annotated_types", "orjson", "pyarrow", "pydantic", "pydantic_core", "pyspark", "typing_extensions"},
     "predicates": {"pyarrow", "numpy", "pyspark", "sqlglot"},
     "aws": {"boto3", "botocore", "pyarrow", "orjson"},
     "metadata": {"pydantic"},

@@ -116,13 +116,15 @@ class Declared:
             self.changed_by = function
 
     def _predicate(self, entry: Any) -> None:
-        fails = _PREDICATES.get((type(entry), entry.func))
-        is_float = isinstance(self.node.data_type, FloatType | DoubleType)
-        wording = f"{type(entry).__name__.lower()} {function_name(entry.func)}"
-        if fails is None or self.changed_by or not is_float:
+        function, is_negated = entry.func, isinstance(entry, annotated_types.Not)
+        if isinstance(function, annotated_types.Not):  # annotated_types itself has Predicate(Not(...))
+            function, is_negated = function.func, not is_negated
+        holds = next((column for known, column in _PREDICATES if known is function), None)
+        wording = f"{'not' if is_negated else 'predicate'} {function_name(function)}"
+        if holds is None or self.changed_by or not isinstance(self.node.data_type, FloatType | DoubleType):
             self.unchecked.append(wording)
         else:
-            self.checks.append(Check(wording, fails))
+            self.checks.append(Check(wording, holds if is_negated else partial(_holds_not, holds)))
 
     def _kind(self, kind: type[Any]) -> None:
         self.kind = kind
@@ -176,15 +178,14 @@ def is_endless(value: Column) -> Column:
     return F.abs(value) == F.lit(math.inf)
 
 
-_PREDICATES: Mapping[tuple[type, Any], Predicate] = MappingProxyType(
-    {
-        (annotated_types.Predicate, math.isfinite): lambda value: F.isnan(value) | is_endless(value),
-        (annotated_types.Not, math.isfinite): lambda value: ~(F.isnan(value) | is_endless(value)),
-        (annotated_types.Predicate, math.isnan): lambda value: ~F.isnan(value),
-        (annotated_types.Not, math.isnan): F.isnan,
-        (annotated_types.Predicate, math.isinf): lambda value: ~is_endless(value),
-        (annotated_types.Not, math.isinf): is_endless,
-    }
+def _holds_not(holds: Predicate, value: Column) -> Column:
+    return ~holds(value)
+
+
+_PREDICATES: tuple[tuple[Any, Predicate], ...] = (
+    (math.isfinite, lambda value: ~(F.isnan(value) | is_endless(value))),
+    (math.isnan, F.isnan),
+    (math.isinf, is_endless),
 )
 
 # the ways to write a UUID that Pydantic takes

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+import orjson
 import pyarrow as pa
+from pyspark.sql.types import LongType, StructField, StructType
 
 from spark_dynamo.schema.bridge import node_of
+from spark_dynamo.schema.evolve import VERSION, check_migrations, declared_version, upgrade_items
 from spark_dynamo.schema.places import Mode
 from spark_dynamo.schema.policy import SchemaPolicy
 from spark_dynamo.schema.rows import ModelRows
-from spark_dynamo.wire.decode import PageDecoder
+from spark_dynamo.wire.decode import OtherVersionsError, PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
-from spark_dynamo.wire.envelope import EnvelopeName
+from spark_dynamo.wire.envelope import ENVELOPES, EnvelopeName
 
 __all__ = ["ModelItems"]
 
@@ -23,8 +26,9 @@ ModelT = TypeVar("ModelT")
 class ModelItems(Generic[ModelT]):
     """The items of one model in one table, as JSON texts and as answers of DynamoDB.
 
-    An item is what a write of `to_dataframe(spark, [model])` makes of the model, attribute by attribute. Raises SchemaError for
-    a model with a column that has no DynamoDB form.
+    An item is what a write of `to_dataframe(spark, [model])` with option `model` makes of the model, attribute by attribute, the
+    version included; items of older versions are upgraded. Raises SchemaError for a model with a column that has no DynamoDB
+    form, and MigrationError for one with a gap between its migrations.
 
     >>> from pydantic import BaseModel
     >>> class Order(BaseModel):
@@ -48,14 +52,40 @@ class ModelItems(Generic[ModelT]):
         by_alias: bool | None = None,
         policy: SchemaPolicy | None = None,
     ) -> None:
+        self._model, self._table, self._key_names, self._envelope = model, table, key_names, envelope
         self._rows = ModelRows(model, node_of(model, mode, by_alias, policy))
-        self._encoder = ItemEncoder(self._rows.schema, table=table, key_names=key_names)
-        self._decoder = PageDecoder(self._rows.schema, table=table, key_names=key_names, envelope=envelope)
+        self._version = declared_version(model)  # type: ignore[arg-type]
+        stored = self._rows.schema
+        if self._version is not None:
+            check_migrations(model)  # type: ignore[arg-type]
+            stored = StructType([*stored.fields, StructField(VERSION, LongType(), False)])
+        self._encoder = ItemEncoder(stored, table=table, key_names=key_names)
+
+        def decoder(envelope: EnvelopeName) -> PageDecoder:
+            schema = self._rows.schema
+            return PageDecoder(schema, table=table, key_names=key_names, envelope=envelope, version=self._version)
+
+        self._decoder, self._upgraded = decoder(envelope), decoder("Items")
 
     def encode(self, models: Sequence[ModelT]) -> pa.StringArray:
         """The text of one item a model; ValidationError or InvalidItemError for one that DynamoDB can't take."""
-        return self._encoder.encode(self._rows.batch(models))
+        batch = self._rows.batch(models)
+        if self._version is not None:
+            batch = batch.append_column(pa.field(VERSION, pa.int64(), False), pa.repeat(self._version, batch.num_rows))
+        return self._encoder.encode(batch)
 
     def decode(self, body: bytes) -> list[ModelT]:
-        """The models of an answer's items; MalformedItemError or ValidationError for an item that is no such model."""
-        return list(self._rows.models([self._decoder.decode(body)]))
+        """The models of an answer's items.
+
+        Raises MalformedItemError or ValidationError for an item that is no such model, and MigrationError (NewerVersionError) for
+        one that can't be brought to its version.
+        """
+        try:
+            batch = self._decoder.decode(body)
+        except OtherVersionsError:
+            items = ENVELOPES[self._envelope].items(body, self._table)
+            done = upgrade_items(items, self._model, table=self._table, key_names=self._key_names)  # type: ignore[arg-type]
+            if done.failed:
+                raise done.failed[0][1] from None
+            batch = self._upgraded.decode(orjson.dumps({"Items": done.items}))
+        return list(self._rows.models([batch]))

@@ -35,6 +35,7 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
     What can be checked without the table is checked before. Raises SchemaError (SchemaMismatchError where a model is set)
     for a frame that the table can't take, OptionError for options that can't be used with it.
     """
+    _check_reading(options)
     if overwrite:
         _check_overwrite(options)
     if options.operation_column is not None:
@@ -91,6 +92,21 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
         overwrite=overwrite,
         confirmed=confirmed,
     )
+
+
+def _check_reading(options: SourceOptions) -> None:
+    """Raise OptionError for an option of reads that would seem to choose what is written."""
+    instead = {
+        "filter": (
+            options.filter,
+            "filter the frame with where() instead, or give a condition on the stored items as 'condition'",
+        ),
+        "columns": (options.columns, "select the frame's columns instead"),
+        "index": (options.index, "write to the table, and DynamoDB keeps its indexes"),
+    }
+    for name, (given, hint) in instead.items():
+        if given:
+            raise OptionError(name, f"is for reads, and this is a write; {hint}")
 
 
 def _check_overwrite(options: SourceOptions) -> None:

@@ -195,7 +195,7 @@ class _Choice:
                 return ArrayType(self._elements(place, path)), None
             case tag:
                 element, _ = self._place(place.elements or Place(), f"{path}[]", 1.0)
-                return ArrayType(element), tag
+                return ArrayType(element, containsNull=False), tag  # a DynamoDB set holds no null
 
     def _number(self, place: Place, path: str) -> tuple[DataType, str | None]:
         digits = place.fraction + place.whole

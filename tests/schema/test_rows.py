@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 from decimal import Decimal
+from typing import Any, ClassVar
 
 import orjson
 import pyarrow as pa
@@ -12,9 +13,10 @@ from pydantic import BaseModel, Field
 
 import spark_dynamo.schema.items
 import spark_dynamo.schema.rows
-from spark_dynamo.errors import MalformedItemError, SchemaError, ValidationError
+from spark_dynamo.errors import MalformedItemError, NewerVersionError, SchemaError, ValidationError
 from spark_dynamo.metadata.tables import METADATA_TABLES
 from spark_dynamo.schema.bridge import node_of
+from spark_dynamo.schema.evolve import migration
 from spark_dynamo.schema.items import ModelItems
 from spark_dynamo.schema.rows import ModelRows
 from tests.schema.examples import FIRST, PARCELS, Money, Parcel
@@ -128,3 +130,38 @@ def test_a_model_without_a_dynamodb_form_has_no_items() -> None:
 
     with pytest.raises(SchemaError, match="by_year"):
         ModelItems(Scores, table="scores")
+
+
+class Customer(BaseModel):
+    schema_version: ClassVar[int] = 2
+
+    customer_id: str
+    name: str
+
+
+@migration(Customer, from_version=1)
+def one_name(item: dict[str, Any]) -> dict[str, Any]:
+    return {"customer_id": item["customer_id"], "name": f"{item['first']} {item['last']}"}
+
+
+def test_items_carry_the_version_and_older_ones_are_upgraded() -> None:
+    items = ModelItems(Customer, table="customers", key_names=["customer_id"])
+    new = Customer(customer_id="b", name="Grace Hopper")
+    (text,) = items.encode([new]).to_pylist()
+    assert orjson.loads(text) == {
+        "customer_id": {"S": "b"},
+        "name": {"S": "Grace Hopper"},
+        "schema_version": {"N": "2"},
+    }
+    old = '{"customer_id":{"S":"a"},"first":{"S":"Ada"},"last":{"S":"Lovelace"}}'
+    assert items.decode(f'{{"Items":[{old},{text}]}}'.encode()) == [Customer(customer_id="a", name="Ada Lovelace"), new]
+    newer = '{"customer_id":{"S":"a"},"schema_version":{"N":"3"}}'
+    with pytest.raises(NewerVersionError, match="up to version 2"):
+        items.decode(f'{{"Items":[{newer}]}}'.encode())
+
+
+def test_one_item_of_an_older_version_is_upgraded_as_well() -> None:
+    items = ModelItems(Customer, table="customers", key_names=["customer_id"], envelope="Item")
+    old = b'{"Item":{"customer_id":{"S":"a"},"first":{"S":"Ada"},"last":{"S":"Lovelace"}}}'
+    assert items.decode(old) == [Customer(customer_id="a", name="Ada Lovelace")]
+    assert items.decode(b"{}") == []

@@ -270,7 +270,7 @@ def test_a_single_table_design(server: Server) -> None:
             StructField("sk", StringType(), False),
             StructField("address", StructType().add("city", StringType())),
             StructField("data", VariantType()),
-            StructField("tags", ArrayType(StringType()), True, {"dynamodb": "SS"}),
+            StructField("tags", ArrayType(StringType(), False), True, {"dynamodb": "SS"}),
             StructField("total", LongType()),
         ]
     )

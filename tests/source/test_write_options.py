@@ -88,6 +88,9 @@ WRONG = [
     ({"indexes": "by_v(v)"}, "needs createTable=true beside it"),
     ({"billingMode": "PROVISIONED"}, "billingMode' needs createTable=true beside it"),
     ({"createTable": "yes", "partitionKey": "id"}, "createTable' must be true or false"),
+    ({"filter": "id = 'a'"}, "'filter' is for reads, and this is a write; filter the frame with where() instead"),
+    ({"columns": "id"}, "'columns' is for reads, and this is a write; select the frame's columns instead"),
+    ({"index": "by_v"}, "'index' is for reads, and this is a write; write to the table"),
 ]
 
 

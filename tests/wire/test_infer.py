@@ -164,10 +164,10 @@ def facts(inferred: Inference) -> list[Any]:
         ([{"L": numbers("1")}, {"L": numbers("2.5")}, {"L": []}], ArrayType(DecimalType(38, 18)), None),
         ([{"L": [{"NULL": True}, {"S": "a"}]}], ArrayType(StringType()), None),
         ([{"L": [{"L": numbers("1")}]}], ArrayType(ArrayType(LongType())), None),
-        ([{"SS": ["a"]}], ArrayType(StringType()), "SS"),
-        ([{"NS": ["1"]}, {"NS": ["0.5"]}], ArrayType(DecimalType(38, 18)), "NS"),
-        ([{"NS": ["1E+38"]}], ArrayType(StringType()), "NS"),
-        ([{"BS": ["AA=="]}], ArrayType(BinaryType()), "BS"),
+        ([{"SS": ["a"]}], ArrayType(StringType(), False), "SS"),
+        ([{"NS": ["1"]}, {"NS": ["0.5"]}], ArrayType(DecimalType(38, 18), False), "NS"),
+        ([{"NS": ["1E+38"]}], ArrayType(StringType(), False), "NS"),
+        ([{"BS": ["AA=="]}], ArrayType(BinaryType(), False), "BS"),
         ([{"S": "a"}, {"NULL": True}], StringType(), None),
         ([{"NULL": True}], StringType(), None),
         ([{"L": []}, {"NULL": True}], ArrayType(StringType()), None),
@@ -207,7 +207,7 @@ def test_sets_in_structs_keep_their_metadata() -> None:
     column, warnings = infer_values({"M": {"tags": {"SS": ["a"]}, "wide": {"N": "1E+100"}}})
     assert column.dataType == StructType(
         [
-            StructField("tags", ArrayType(StringType()), True, {"dynamodb": "SS"}),
+            StructField("tags", ArrayType(StringType(), False), True, {"dynamodb": "SS"}),
             StructField("wide", StringType(), True, {"dynamodb": "N"}),
         ]
     )
@@ -224,7 +224,7 @@ def test_number_types(number_type: str, expected: DataType, tag: str | None) -> 
     assert column == StructField("x", expected, True, {"dynamodb": tag} if tag else None)
     assert warnings == ()
     column, _ = infer_values({"NS": ["1", "1000"]}, number_type=number_type)
-    assert column == StructField("x", ArrayType(expected), True, {"dynamodb": "NS"})
+    assert column == StructField("x", ArrayType(expected, False), True, {"dynamodb": "NS"})
     column, _ = infer_values({"L": numbers("1", "1000")}, number_type=number_type)
     assert column.dataType == ArrayType(VariantType() if number_type == "string" else expected)
 
