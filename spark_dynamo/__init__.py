@@ -52,14 +52,14 @@ if TYPE_CHECKING:
         TableType,
     )
     from spark_dynamo.metadata.tables import create_tables
-    from spark_dynamo.schema.align import align
     from spark_dynamo.schema.bridge import struct_type
-    from spark_dynamo.schema.comparison import SchemaComparison, SchemaDifference
-    from spark_dynamo.schema.drift import compare
+    from spark_dynamo.schema.drift.align import align
+    from spark_dynamo.schema.drift.compare import compare
+    from spark_dynamo.schema.drift.comparison import SchemaComparison, SchemaDifference
     from spark_dynamo.schema.evolve import migration
     from spark_dynamo.schema.fingerprint import fingerprint
-    from spark_dynamo.schema.model_source import model_source
-    from spark_dynamo.schema.model_type import model_type
+    from spark_dynamo.schema.generation.model_source import model_source
+    from spark_dynamo.schema.generation.model_type import model_type
     from spark_dynamo.schema.policy import SchemaPolicy, SparkType
     from spark_dynamo.schema.storage import StorageForm
     from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
@@ -109,14 +109,14 @@ _HOMES = {
         "TableType",
     ),
     "spark_dynamo.metadata.tables": ("create_tables",),
-    "spark_dynamo.schema.align": ("align",),
+    "spark_dynamo.schema.drift.align": ("align",),
     "spark_dynamo.schema.bridge": ("struct_type",),
-    "spark_dynamo.schema.comparison": ("SchemaComparison", "SchemaDifference"),
-    "spark_dynamo.schema.drift": ("compare",),
+    "spark_dynamo.schema.drift.comparison": ("SchemaComparison", "SchemaDifference"),
+    "spark_dynamo.schema.drift.compare": ("compare",),
     "spark_dynamo.schema.evolve": ("migration",),
     "spark_dynamo.schema.fingerprint": ("fingerprint",),
-    "spark_dynamo.schema.model_source": ("model_source",),
-    "spark_dynamo.schema.model_type": ("model_type",),
+    "spark_dynamo.schema.generation.model_source": ("model_source",),
+    "spark_dynamo.schema.generation.model_type": ("model_type",),
     "spark_dynamo.schema.policy": ("SchemaPolicy", "SparkType"),
     "spark_dynamo.schema.storage": ("StorageForm",),
     "spark_dynamo.schema.values": ("iter_models", "to_dataframe", "to_models"),

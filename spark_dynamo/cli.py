@@ -61,8 +61,8 @@ def schema(
     ] = None,
 ) -> None:
     """Print the schema of a table that exists: that of its model, or inferred from a sample of its items."""
-    from spark_dynamo.schema.model_plan import model_name
-    from spark_dynamo.schema.model_source import model_source
+    from spark_dynamo.schema.generation.model_source import model_source
+    from spark_dynamo.schema.generation.plan import model_name
     from spark_dynamo.schema.outline import outline
     from spark_dynamo.source.location import find
     from spark_dynamo.source.options import SourceOptions, option_texts

@@ -35,7 +35,7 @@ from spark_dynamo.errors import (
     shorten,
     show_key,
 )
-from spark_dynamo.schema.comparison import Row, SchemaComparison, SchemaDifference
+from spark_dynamo.schema.drift.comparison import Row, SchemaComparison, SchemaDifference
 
 CAUSE = ValueError("cause")
 DIFFERENCE = SchemaDifference("a.b", "missing", "STRING NOT NULL", None, "breaking", True)

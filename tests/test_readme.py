@@ -14,8 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
-from spark_dynamo.schema.annotations import annotation_types
-from spark_dynamo.schema.casts import cast_rows
+from spark_dynamo.schema.annotations.reference import annotation_types
+from spark_dynamo.schema.drift.casts import cast_rows
 from spark_dynamo.source.option_table import OPTIONS
 from spark_dynamo.wire.types import LEAVES
 

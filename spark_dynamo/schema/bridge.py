@@ -1,6 +1,6 @@
 """From Pydantic models to Spark schemas: `struct_type`, and `node_of`, the tree that everything else reads.
 
-Annotations that hold one value are one table, `leaves.LEAVES`. What holds other types or values has one function each, found
+Annotations that hold one value are one table, `LEAVES`. What holds other types or values has one function each, found
 here by the annotation's origin (`_BY_ORIGIN`), its own kind (`_BY_KIND`) or its class. A type that none of them knows is a
 SchemaError with the path to it.
 """
@@ -20,18 +20,18 @@ import typing_extensions
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
 from spark_dynamo.errors import SchemaError
-from spark_dynamo.schema.classes import class_node, is_class_with_fields
-from spark_dynamo.schema.containers import CONTAINERS
-from spark_dynamo.schema.leaves import leaf_node, leaf_of
-from spark_dynamo.schema.members import enum_node, literal_node
+from spark_dynamo.schema.annotations.classes import class_node, is_class_with_fields
+from spark_dynamo.schema.annotations.containers import CONTAINERS
+from spark_dynamo.schema.annotations.leaves import leaf_node, leaf_of
+from spark_dynamo.schema.annotations.members import enum_node, literal_node
+from spark_dynamo.schema.annotations.overrides import encoded_node, overridden_node
+from spark_dynamo.schema.annotations.places import Mode, Place, Walk, name_of
+from spark_dynamo.schema.annotations.recursion import becomes_variant, enter, recursive_node
+from spark_dynamo.schema.annotations.serialization import serialized_node
+from spark_dynamo.schema.annotations.unions import union_node
+from spark_dynamo.schema.annotations.variants import any_node, is_any
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.overrides import encoded_node, overridden_node
-from spark_dynamo.schema.places import Mode, Place, Walk, name_of
 from spark_dynamo.schema.policy import SchemaPolicy
-from spark_dynamo.schema.recursion import becomes_variant, enter, recursive_node
-from spark_dynamo.schema.serialization import serialized_node
-from spark_dynamo.schema.unions import union_node
-from spark_dynamo.schema.variants import any_node, is_any
 
 __all__ = ["node_at", "node_of", "struct_type"]
 

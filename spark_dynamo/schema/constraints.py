@@ -6,14 +6,13 @@ instead: it stays unchecked.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F  # noqa: N812 - as everybody imports it
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
@@ -26,9 +25,10 @@ from pyspark.sql.types import (
 
 from spark_dynamo.errors import shorten
 from spark_dynamo.schema.declared import Check, Config, Declared, is_endless
-from spark_dynamo.schema.limits import LimitError, Predicate, beyond, is_binary, literal, no_multiple, too_many_digits
+from spark_dynamo.schema.limits import Predicate, beyond, no_multiple, too_many_digits
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.patterns import PatternError, java_pattern
+from spark_dynamo.schema.patterns import PatternError, java_pattern, repeats_group
+from spark_dynamo.schema.sql import LiteralError, is_binary, literal, text
 
 __all__ = ["Checks", "checks_of"]
 
@@ -60,7 +60,7 @@ def checks_of(node: Node, config: Config) -> Checks:
         wording = f"{name}={value.pattern if isinstance(value, re.Pattern) else value}"
         try:
             fails = _RULES[name](declared, value)
-        except (LimitError, PatternError) as error:
+        except (LiteralError, PatternError) as error:
             declared.unchecked.append(f"{wording}: {error}")
         else:
             checks.extend([Check(wording, fails)] if fails else [])
@@ -73,10 +73,10 @@ def _members(declared: Declared) -> list[Check]:
     wording = f"one of {shorten(', '.join(map(repr, declared.node.members)))}"
     try:
         allowed = [literal(member, declared.node.data_type) for member in declared.node.members]
-    except LimitError as error:
+    except LiteralError as error:
         declared.unchecked.append(f"{wording}: {error}")
         return []
-    return [Check(wording, lambda value: ~value.isin([make() for make in allowed]))]
+    return [Check(wording, lambda value: f"{value} NOT IN ({', '.join(allowed)})")]
 
 
 # ---------------------------------------------------------------------------------------------------- the table
@@ -96,12 +96,12 @@ def _multiple(declared: Declared, divisor: Any) -> Predicate | None:
 
 def _least(declared: Declared, length: int) -> Predicate | None:
     size = _size(declared)
-    return (lambda value: size(value) < F.lit(length)) if length > 0 else None
+    return (lambda value: f"{size(value)} < {length}") if length > 0 else None
 
 
 def _most(declared: Declared, length: int) -> Predicate:
     size = _size(declared)
-    return lambda value: size(value) > F.lit(length)
+    return lambda value: f"{size(value)} > {length}"
 
 
 def _size(declared: Declared) -> Predicate:
@@ -109,23 +109,27 @@ def _size(declared: Declared) -> Predicate:
     node = declared.node
     if isinstance(node.data_type, StringType):
         if not declared.is_text:
-            raise LimitError("only Python knows how long the text of this type is")
-        return lambda value: F.length(declared.seen(value))
+            raise LiteralError("only Python knows how long the text of this type is")
+        return lambda value: f"length({declared.seen(value)})"
     if isinstance(node.data_type, BinaryType):
-        return F.length
+        return lambda value: f"length({value})"
     if isinstance(node.data_type, ArrayType):
         if node.stored not in ("SS", "NS", "BS"):
-            return F.array_size
+            return lambda value: f"array_size({value})"
         element = _declared(node.element, declared.config) if node.element else None
         if element is None or element.may_become_equal:
-            raise LimitError("elements may become equal, and one, when they are validated")
-        return lambda value: F.array_size(F.array_distinct(F.transform(value, element.seen)))
+            raise LiteralError("elements may become equal, and one, when they are validated")
+        return lambda value: f"array_size(array_distinct(transform({value}, held -> {element.seen('held')})))"
     if isinstance(node.data_type, MapType):
         key = _declared(node.key, declared.config) if node.key else None
         if key is None or key.may_become_equal:
-            raise LimitError("keys may become equal, and one, when they are validated")
-        return lambda value: F.array_size(F.array_distinct(F.transform(F.map_keys(value), key.seen)))
-    raise LimitError(f"{node.data_type.simpleString()} has no length")
+            raise LiteralError("keys may become equal, and one, when they are validated")
+        return lambda value: f"array_size(array_distinct(transform(map_keys({value}), held -> {key.seen('held')})))"
+    raise LiteralError(f"{node.data_type.simpleString()} has no length")
+
+
+# what surely has room on the stack where Java repeats a group; twice as many times have, four times have not
+_MOST_CHARACTERS = 500
 
 
 def _pattern(declared: Declared, pattern: str | re.Pattern[str]) -> Predicate:
@@ -137,13 +141,22 @@ def _pattern(declared: Declared, pattern: str | re.Pattern[str]) -> Predicate:
     if isinstance(kind, StringType) and not is_binary(kind):
         raise PatternError(f"{kind.simpleString()} compares in another way than Python")
     java = java_pattern(pattern)
-    return lambda value: ~declared.seen(value).rlike(java)
+    if not repeats_group(pattern):
+        return lambda value: f"NOT rlike({declared.seen(value)}, {text(java)})"
+    if declared.all_rules().get("max_length", math.inf) > _MOST_CHARACTERS:
+        declared.unchecked.append(f"pattern={pattern}: in texts of more than {_MOST_CHARACTERS} characters")
+
+    def fails(value: str) -> str:
+        seen = declared.seen(value)
+        return f"CASE WHEN length({seen}) <= {_MOST_CHARACTERS} THEN NOT rlike({seen}, {text(java)}) END"
+
+    return fails
 
 
 def _finite(declared: Declared, allowed: bool) -> Predicate | None:
     if allowed or not isinstance(declared.node.data_type, FloatType | DoubleType):
         return None  # other numbers are always finite
-    return lambda value: F.isnan(value) | is_endless(value)
+    return is_endless
 
 
 def _digits(declared: Declared, digits: int) -> Predicate | None:
@@ -155,17 +168,18 @@ def _places(declared: Declared, places: int) -> Predicate | None:
 
 
 def _ascii(declared: Declared, wanted: bool) -> Predicate | None:
-    return (lambda value: declared.seen(value).rlike(r"[^\x00-\x7F]")) if wanted else None
+    return (lambda value: f"rlike({declared.seen(value)}, {text(_BEYOND_ASCII)})") if wanted else None
+
+
+_AROUND_DIGITS = r"\Aurn:uuid:|[-{}]"
+_BEYOND_ASCII = r"[^\x00-\x7F]"
 
 
 def _uuid_version(declared: Declared, version: int) -> Predicate:
     """Only UUIDs of the variant that RFC 9562 describes have a version."""
 
-    def fails(value: Column) -> Column:
-        digits = F.regexp_replace(F.lower(value), r"\Aurn:uuid:|[-{}]", "")
-        return ~digits.rlike(rf"\A.{{12}}{version:x}.{{3}}[89ab]")
-
-    return fails
+    pattern = text(rf"\A.{{12}}{version:x}.{{3}}[89ab]")
+    return lambda value: f"NOT rlike(regexp_replace(lower({value}), {text(_AROUND_DIGITS)}, ''), {pattern})"
 
 
 def _no_check(declared: Declared, value: Any) -> None:

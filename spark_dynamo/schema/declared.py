@@ -21,13 +21,12 @@ import pydantic
 from annotated_types import GroupedMetadata
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, SkipValidation, WrapValidator
 from pydantic.fields import FieldInfo
-from pyspark.sql import Column
-from pyspark.sql import functions as F  # noqa: N812 - as everybody imports it
 from pyspark.sql.types import DoubleType, FloatType, StringType
 
 from spark_dynamo.schema.limits import Predicate
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.schema.patterns import WHITE_SPACE
+from spark_dynamo.schema.sql import text
 
 __all__ = ["Check", "Config", "Declared", "function_name", "is_endless"]
 
@@ -98,9 +97,9 @@ class Declared:
         given = {rule: self.config.get(setting) for rule, setting in settings.items()}
         return {**{rule: value for rule, value in given.items() if value is not None}, **self.rules}
 
-    def seen(self, value: Column) -> Column:
+    def seen(self, value: str) -> str:
         """The text as its length and pattern are checked: without white space around it where that is taken away."""
-        return F.btrim(value, F.lit(WHITE_SPACE)) if self.all_rules().get("strip_whitespace") else value
+        return f"btrim({value}, {text(WHITE_SPACE)})" if self.all_rules().get("strip_whitespace") else value
 
     @property
     def may_become_equal(self) -> bool:
@@ -173,19 +172,23 @@ _TEXT_SETTINGS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def is_endless(value: Column) -> Column:
-    """Whether a floating-point number is one of the two infinities."""
-    return F.abs(value) == F.lit(math.inf)
+def is_endless(value: str) -> str:
+    """Whether a floating-point number is NaN or one of the two infinities."""
+    return f"isnan({value}) OR {_is_infinite(value)}"
 
 
-def _holds_not(holds: Predicate, value: Column) -> Column:
-    return ~holds(value)
+def _is_infinite(value: str) -> str:
+    return f"abs({value}) = CAST('Infinity' AS DOUBLE)"
+
+
+def _holds_not(holds: Predicate, value: str) -> str:
+    return f"NOT ({holds(value)})"
 
 
 _PREDICATES: tuple[tuple[Any, Predicate], ...] = (
-    (math.isfinite, lambda value: ~(F.isnan(value) | is_endless(value))),
-    (math.isnan, F.isnan),
-    (math.isinf, is_endless),
+    (math.isfinite, partial(_holds_not, is_endless)),
+    (math.isnan, lambda value: f"isnan({value})"),
+    (math.isinf, _is_infinite),
 )
 
 # the ways to write a UUID that Pydantic takes
@@ -196,19 +199,19 @@ _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
 
 def _unlike(pattern: str) -> Predicate:
-    return lambda value: ~value.rlike(pattern)
+    return lambda value: f"NOT rlike({value}, {text(pattern)})"
 
 
 _FORMATS: Mapping[type, Check] = MappingProxyType(
     {
         UUID: Check("uuid", _unlike(_UUID)),
         IPv4Address: Check("ipv4", _unlike(rf"\A{_BYTE}(?:\.{_BYTE}){{3}}\z")),
-        pydantic.ByteSize: Check("ge=0", lambda value: value < F.lit(0)),
-        pydantic.PastDate: Check("past", lambda value: value >= F.current_date()),
-        pydantic.FutureDate: Check("future", lambda value: value <= F.current_date()),
-        pydantic.PastDatetime: Check("past", lambda value: value >= F.current_timestamp()),
-        dict: Check("an object", lambda value: ~F.schema_of_variant(value).startswith("OBJECT")),
-        pydantic.FutureDatetime: Check("future", lambda value: value <= F.current_timestamp()),
+        pydantic.ByteSize: Check("ge=0", lambda value: f"{value} < 0"),
+        pydantic.PastDate: Check("past", lambda value: f"{value} >= current_date()"),
+        pydantic.FutureDate: Check("future", lambda value: f"{value} <= current_date()"),
+        pydantic.PastDatetime: Check("past", lambda value: f"{value} >= current_timestamp()"),
+        dict: Check("an object", lambda value: f"NOT startswith(schema_of_variant({value}), 'OBJECT')"),
+        pydantic.FutureDatetime: Check("future", lambda value: f"{value} <= current_timestamp()"),
     }
 )
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from spark_dynamo.schema.bridge import node_of
 
 if TYPE_CHECKING:
-    from spark_dynamo.schema.places import Mode
+    from spark_dynamo.schema.annotations.places import Mode
     from spark_dynamo.schema.policy import SchemaPolicy
 
 __all__ = ["is_model", "open_structs"]

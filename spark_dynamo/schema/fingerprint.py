@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
-from spark_dynamo.schema.given import schema_of
+from spark_dynamo.schema.drift.given import schema_of
 from spark_dynamo.wire import types
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from spark_dynamo.schema.places import Mode
+    from spark_dynamo.schema.annotations.places import Mode
     from spark_dynamo.schema.policy import SchemaPolicy
 
 __all__ = ["fingerprint"]

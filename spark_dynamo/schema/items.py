@@ -9,9 +9,9 @@ import orjson
 import pyarrow as pa
 from pyspark.sql.types import LongType, StructField, StructType
 
+from spark_dynamo.schema.annotations.places import Mode
 from spark_dynamo.schema.bridge import node_of
 from spark_dynamo.schema.evolve import VERSION, check_migrations, declared_version, upgrade_items
-from spark_dynamo.schema.places import Mode
 from spark_dynamo.schema.policy import SchemaPolicy
 from spark_dynamo.schema.rows import ModelRows
 from spark_dynamo.wire.decode import OtherVersionsError, PageDecoder

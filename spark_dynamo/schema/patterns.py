@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 
-__all__ = ["WHITE_SPACE", "PatternError", "java_pattern"]
+__all__ = ["WHITE_SPACE", "PatternError", "java_pattern", "repeats_group"]
 
 # what Unicode calls White_Space: Rust's `\s`, and what its `trim` takes away
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
@@ -34,11 +35,25 @@ def java_pattern(pattern: str) -> str:
     >>> java_pattern(r"^\d{3}-[a-z.]+$")
     '\\A[\\p{Nd}]{3}\\-[a-z\\.]+\\z'
     """
+    return _parsed(pattern)[0]
+
+
+def repeats_group(pattern: str) -> bool:
+    """Whether Java needs room on its stack for each time that a group of the pattern is repeated: a long text ends the JVM.
+
+    >>> repeats_group("^[a-z]+(-[a-z]+)*$"), repeats_group("^[a-z-]+(, )?$")
+    (True, False)
+    """
+    return _parsed(pattern)[1]
+
+
+@lru_cache(maxsize=1000)
+def _parsed(pattern: str) -> tuple[str, bool]:
     parser = _Parser(pattern)
     translated = parser.alternatives(_Flags())
     if parser.rest:
         raise PatternError(f"has '{parser.rest[0]}' at position {parser.position}, which belongs to no group")
-    return translated
+    return translated, parser.repeats_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +92,15 @@ class _Class:
 
     def java(self, *, negated: bool = False) -> str:
         """As one atom of a Java pattern."""
-        if negated and any(part.startswith("[") for part in self.parts):
-            # what a nested class means in a negated one has changed between Java versions
-            return f"(?:(?![{self._inside()}])(?s:.))"
-        return f"[{'^' if negated else ''}{self._inside()}]"
+        if not negated:
+            return f"[{self._inside()}]"
+        nested = [part for part in self.parts if part.startswith("[^")]
+        plain = replace(self, parts=tuple(part for part in self.parts if part not in nested))
+        # what a nested class means in a negated one has changed between Java versions
+        meeting = [f"[{part[2:]}" for part in nested] + (
+            [f"[^{plain._inside()}]"] if plain.ranges or plain.parts else []
+        )
+        return f"[{'&&'.join(meeting)}]" if len(meeting) > 1 else meeting[0]
 
     def _inside(self) -> str:
         ranges = (_char(a) if a == b else f"{_char(a)}-{_char(b)}" for a, b in self.ranges)
@@ -162,6 +182,7 @@ _ASSERTIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_FEW_TIMES = 20
 _COUNT = re.compile(r"\{(\d+)(,(\d*))?\}")
 _FLAG_GROUP = re.compile(r"\(\?([a-zA-Z-]*)([:)])")
 _NAMED_GROUP = re.compile(r"\(\?P?<[^=!>]+>")
@@ -176,6 +197,7 @@ class _Parser:
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
         self.position = 0
+        self.repeats_group = False
 
     @property
     def rest(self) -> str:
@@ -217,6 +239,8 @@ class _Parser:
                 raise PatternError(f"has an unclear {{ at position {self.position - 1}")
             if self.rest.startswith("?"):  # lazy: finds the same
                 self.position += 1
+            most = (match[3] if match[2] else match[1]) if match else ("1" if quantifier == "?" else "")
+            self.repeats_group |= atom.startswith("(?:") and (not most or int(most) > _FEW_TIMES)
             # two quantifiers in a row are one of two in Rust, and a possessive one in Java
             atom = f"(?:{atom}){quantifier}" if count else atom + quantifier
             count += 1
@@ -229,7 +253,7 @@ class _Parser:
         if character == "[":
             return self._bracketed(flags)
         if character == ".":
-            return "(?s:.)" if flags.dot_all else r"[^\n]"
+            return r"[\x{0}-\x{10FFFF}]" if flags.dot_all else r"[^\n]"
         if character == "^":
             return r"(?<![^\n])" if flags.multi_line else r"\A"
         if character == "$":

@@ -14,11 +14,11 @@ import pyarrow as pa
 from pyspark.sql.types import StructType
 
 from spark_dynamo.errors import SchemaError, SchemaMismatchError
-from spark_dynamo.schema.align import align
+from spark_dynamo.schema.annotations.places import Mode
 from spark_dynamo.schema.bridge import node_of
-from spark_dynamo.schema.drift import compare
+from spark_dynamo.schema.drift.align import align
+from spark_dynamo.schema.drift.compare import compare
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.places import Mode
 from spark_dynamo.schema.policy import SchemaPolicy
 from spark_dynamo.schema.rows import ModelRows
 

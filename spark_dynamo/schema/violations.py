@@ -11,15 +11,15 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody imports it
 from pyspark.sql.types import ArrayType, CharType, DataType, MapType, StringType, StructType, VarcharType, VariantType
 
 from spark_dynamo.errors import SchemaError, SchemaMismatchError, shorten
+from spark_dynamo.schema.annotations.places import Mode
+from spark_dynamo.schema.annotations.variants import load_variant
 from spark_dynamo.schema.bridge import node_of
 from spark_dynamo.schema.constraints import checks_of
 from spark_dynamo.schema.declared import Config
-from spark_dynamo.schema.drift import compare_schemas
+from spark_dynamo.schema.drift.compare import compare_schemas
 from spark_dynamo.schema.findings import found_in
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.places import Mode
 from spark_dynamo.schema.validators import config_within, replaced_fields, validators_of
-from spark_dynamo.schema.variants import load_variant
 from spark_dynamo.wire import types
 
 if TYPE_CHECKING:

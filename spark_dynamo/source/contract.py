@@ -49,7 +49,7 @@ class Contract:
         delete only the `keys` are looked at. A null that an update leaves out (`nulls` is auto or omit) forbids nothing.
         """
         from spark_dynamo.schema.bridge import struct_type
-        from spark_dynamo.schema.drift import compare_schemas
+        from spark_dynamo.schema.drift.compare import compare_schemas
         from spark_dynamo.schema.extras import open_structs
 
         wanted, found, name = struct_type(self.model), schema, self.model.__name__

@@ -36,12 +36,12 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-import spark_dynamo.schema.align
+import spark_dynamo.schema.drift.align
 from spark_dynamo.errors import ConfigurationError, SchemaError, SchemaMismatchError
-from spark_dynamo.schema.align import align
 from spark_dynamo.schema.bridge import struct_type
-from spark_dynamo.schema.casts import cast_of
-from spark_dynamo.schema.drift import compare
+from spark_dynamo.schema.drift.align import align
+from spark_dynamo.schema.drift.casts import cast_of
+from spark_dynamo.schema.drift.compare import compare
 from spark_dynamo.schema.fingerprint import fingerprint
 
 NUMBER = (("dynamodb", "N"),)
@@ -244,7 +244,7 @@ CASES = [
 
 
 def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.schema.align).failed == 0
+    assert doctest.testmod(spark_dynamo.schema.drift.align).failed == 0
 
 
 @pytest.fixture(params=[("true", "UTC"), ("false", "Europe/Berlin")], ids=["ansi", "not ansi, elsewhere"])

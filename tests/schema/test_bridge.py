@@ -23,12 +23,12 @@ import typing_extensions
 from pydantic import BaseModel, Field, NaiveDatetime, Secret, create_model
 from pyspark.sql.types import ArrayType, MapType, ShortType, StructType, VariantType
 
-import spark_dynamo.schema.annotations
+import spark_dynamo.schema.annotations.reference
+import spark_dynamo.schema.annotations.variants
 import spark_dynamo.schema.bridge
 import spark_dynamo.schema.extras
 import spark_dynamo.schema.policy
 import spark_dynamo.schema.storage
-import spark_dynamo.schema.variants
 from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.bridge import struct_type
 from spark_dynamo.schema.policy import SparkType
@@ -454,8 +454,8 @@ def test_neither_session_nor_boto3_is_needed() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *(spark_dynamo.schema.annotations, spark_dynamo.schema.bridge, spark_dynamo.schema.extras),
-        *(spark_dynamo.schema.policy, spark_dynamo.schema.storage, spark_dynamo.schema.variants),
+        *(spark_dynamo.schema.annotations.reference, spark_dynamo.schema.bridge, spark_dynamo.schema.extras),
+        *(spark_dynamo.schema.policy, spark_dynamo.schema.storage, spark_dynamo.schema.annotations.variants),
     ],
 )
 def test_the_examples_run(module: Any) -> None:

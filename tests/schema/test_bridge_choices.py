@@ -34,7 +34,7 @@ from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import DecimalType, StructType
 
 from spark_dynamo.errors import SchemaError
-from spark_dynamo.schema.annotations import annotation_types
+from spark_dynamo.schema.annotations.reference import annotation_types
 from spark_dynamo.schema.bridge import _made_once, node_of, struct_type
 from spark_dynamo.schema.extras import open_structs
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType

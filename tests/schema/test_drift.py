@@ -35,14 +35,14 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
-import spark_dynamo.schema.comparison
-import spark_dynamo.schema.drift
+import spark_dynamo.schema.drift.compare
+import spark_dynamo.schema.drift.comparison
 import spark_dynamo.schema.extras
 from spark_dynamo.errors import MalformedItemError, SchemaError, SchemaMismatchError
 from spark_dynamo.metadata.tables import METADATA_TABLES
 from spark_dynamo.schema.bridge import struct_type
-from spark_dynamo.schema.comparison import SchemaComparison, SchemaDifference
-from spark_dynamo.schema.drift import compare
+from spark_dynamo.schema.drift.compare import compare
+from spark_dynamo.schema.drift.comparison import SchemaComparison, SchemaDifference
 from spark_dynamo.schema.extras import open_structs
 from spark_dynamo.schema.policy import SchemaPolicy
 from spark_dynamo.wire.decode import PageDecoder
@@ -62,8 +62,8 @@ def found(schema: StructType, wanted: Any) -> list[tuple[str, str, str]]:
 
 
 def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.schema.drift).failed == 0
-    assert doctest.testmod(spark_dynamo.schema.comparison).failed == 0
+    assert doctest.testmod(spark_dynamo.schema.drift.compare).failed == 0
+    assert doctest.testmod(spark_dynamo.schema.drift.comparison).failed == 0
     assert doctest.testmod(spark_dynamo.schema.extras).failed == 0
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
-import spark_dynamo.schema.model_source
+import spark_dynamo.schema.generation.model_source
 from spark_dynamo.schema.ddl import parse_ddl
-from spark_dynamo.schema.model_source import model_source
+from spark_dynamo.schema.generation.model_source import model_source
 from tests.schema.structs import structs
 from tests.schema.test_model_type import struct
 
@@ -222,4 +222,4 @@ def test_lines_are_broken_where_ruff_breaks_them(tmp_path: Path) -> None:
 
 
 def test_examples() -> None:
-    assert doctest.testmod(spark_dynamo.schema.model_source).failed == 0
+    assert doctest.testmod(spark_dynamo.schema.generation.model_source).failed == 0

@@ -29,14 +29,14 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-import spark_dynamo.schema.identifiers
-import spark_dynamo.schema.model_plan
-import spark_dynamo.schema.model_type
+import spark_dynamo.schema.generation.identifiers
+import spark_dynamo.schema.generation.model_type
+import spark_dynamo.schema.generation.plan
 from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.bridge import struct_type
 from spark_dynamo.schema.ddl import parse_ddl
-from spark_dynamo.schema.model_source import model_source
-from spark_dynamo.schema.model_type import model_type
+from spark_dynamo.schema.generation.model_source import model_source
+from spark_dynamo.schema.generation.model_type import model_type
 from tests.schema.structs import ODD_NAMES, structs
 
 
@@ -231,8 +231,8 @@ def test_the_schema_is_not_tied_to_the_model() -> None:
 
 def test_examples() -> None:
     for module in (
-        spark_dynamo.schema.identifiers,
-        spark_dynamo.schema.model_plan,
-        spark_dynamo.schema.model_type,
+        spark_dynamo.schema.generation.identifiers,
+        spark_dynamo.schema.generation.plan,
+        spark_dynamo.schema.generation.model_type,
     ):
         assert doctest.testmod(module).failed == 0

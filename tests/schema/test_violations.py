@@ -158,12 +158,20 @@ class Nested(BaseModel):
     numbers: Annotated[frozenset[int], Field(max_length=2)]
 
 
+class Inner(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+
+    quoted: int = Field(alias="it's", le=5)
+    slashed: str | None = Field(alias="a\\b", pattern=r"^\w*$")
+
+
 class Named(BaseModel):
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
 
     with_dot: int = Field(alias="a.b", ge=1)
     with_tick: list[int] = Field(alias="a`b", max_length=1)
     with_space: Line | None = Field(alias="the line")
+    with_quote: Inner | None = Field(alias="it's")
 
 
 class Circle(BaseModel):
@@ -384,6 +392,37 @@ def test_the_constraints_of_other_types_too(spark: SparkSession) -> None:
 
     frame = _frame(spark, (0.25, 5, 100), (0.0625, -5, 127), model=Measures)
     assert {row[:2] for row in _found(frame, Measures)} == {("single", "le=0.1"), ("never", "ge=200")}
+
+
+def test_a_column_is_meant_also_where_the_frame_has_its_name(spark: SparkSession) -> None:
+    class Box(BaseModel):
+        maybe: Line
+
+    frame = spark.sql("SELECT struct('a' AS sku, CAST(-1 AS DECIMAL(38,18)) AS price) AS maybe, 5 AS sku").alias(
+        "maybe"
+    )
+    assert _found(frame, Box) == [("maybe.sku", "min_length=2", "a"), ("maybe.price", "ge=0", "-1")]
+
+
+def test_settings_of_the_parser_change_nothing(spark: SparkSession, setting: Callable[[str, str], None]) -> None:
+    class Marked(BaseModel):
+        code: str = Field(pattern=r"^\d\\'$")
+        kind: Literal["it's", "a\\b", "${user}"]
+
+    frame = _frame(spark, ("1\\'", "it's"), ("1", "a\\b"), ("x", "${user}"), ("1\\'", "x"), model=Marked)
+    found = _found(frame, Marked)
+    assert [row[0] for row in found] == ["code", "code", "kind"]
+    setting("spark.sql.parser.escapedStringLiterals", "true")
+    assert _found(frame, Marked) == found
+
+
+def test_a_long_text_does_not_end_the_jvm_where_a_group_is_repeated(spark: SparkSession) -> None:
+    class Slug(BaseModel):
+        slug: str = Field(pattern="^([a-z]|[0-9])+$")
+
+    frame = _frame(spark, ("a" * 100_000,), ("a" * 500,), ("a" * 499 + "!",), model=Slug)
+    assert [len(value) for _, _, value in _found(frame, Slug)] == [500]
+    assert unchecked(Slug) == [("slug", "pattern=^([a-z]|[0-9])+$: in texts of more than 500 characters")]
 
 
 # ---------------------------------------------------------------------------------------------------- what is unchecked

@@ -27,10 +27,10 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-from spark_dynamo.schema.leaves import Convert
+from spark_dynamo.schema.annotations.leaves import Convert
+from spark_dynamo.schema.annotations.places import Place, name_of
+from spark_dynamo.schema.annotations.variants import any_node, is_any
 from spark_dynamo.schema.nodes import FieldNode, Node
-from spark_dynamo.schema.places import Place, name_of
-from spark_dynamo.schema.variants import any_node, is_any
 
 __all__ = ["CONTAINERS"]
 

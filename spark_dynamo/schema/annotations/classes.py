@@ -16,11 +16,11 @@ from pydantic.fields import FieldInfo
 from pyspark.sql.types import StructType
 
 from spark_dynamo.errors import SchemaError, shorten
-from spark_dynamo.schema.containers import dump_one, field_of
+from spark_dynamo.schema.annotations.containers import dump_one, field_of
+from spark_dynamo.schema.annotations.places import Arguments, LeftOut, Place, below
+from spark_dynamo.schema.annotations.recursion import becomes_variant, enter, recursive_node
+from spark_dynamo.schema.annotations.serialization import computed_fields, field_node, model_serialized, reader_of
 from spark_dynamo.schema.nodes import FieldNode, Node
-from spark_dynamo.schema.places import Arguments, LeftOut, Place, below
-from spark_dynamo.schema.recursion import becomes_variant, enter, recursive_node
-from spark_dynamo.schema.serialization import computed_fields, field_node, model_serialized, reader_of
 
 __all__ = ["class_node", "is_class_with_fields"]
 

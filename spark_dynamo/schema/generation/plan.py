@@ -38,8 +38,8 @@ from pyspark.sql.types import (
 
 from spark_dynamo.errors import SchemaError, shorten
 from spark_dynamo.schema.ddl import leaf_ddl, parse_ddl
-from spark_dynamo.schema.identifiers import attribute_names, check_class_name, class_name
-from spark_dynamo.schema.model_parts import (
+from spark_dynamo.schema.generation.identifiers import attribute_names, check_class_name, class_name
+from spark_dynamo.schema.generation.parts import (
     BUILTINS,
     FIELD,
     Annotation,

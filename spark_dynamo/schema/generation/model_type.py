@@ -7,8 +7,8 @@ from typing import Any, cast
 from pydantic import BaseModel, create_model
 from pyspark.sql.types import StructType
 
-from spark_dynamo.schema.model_parts import Annotation, Call, ClassPlan, Optional, Subscript, Symbol
-from spark_dynamo.schema.model_plan import plan_model
+from spark_dynamo.schema.generation.parts import Annotation, Call, ClassPlan, Optional, Subscript, Symbol
+from spark_dynamo.schema.generation.plan import plan_model
 
 __all__ = ["model_type"]
 

@@ -20,9 +20,9 @@ from pydantic import BaseModel, JsonValue
 from pyspark.sql.types import VariantType
 
 from spark_dynamo.errors import shorten
-from spark_dynamo.schema.leaves import LEAVES
+from spark_dynamo.schema.annotations.leaves import LEAVES
+from spark_dynamo.schema.annotations.places import Place
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.places import Place
 from spark_dynamo.wire.kernels import EMPTY_NAME, EMPTY_SET, number_problem
 from spark_dynamo.wire.variant import decode_variant, encode_variant
 

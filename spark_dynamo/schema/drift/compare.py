@@ -31,16 +31,16 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.errors import SchemaError, shorten
-from spark_dynamo.schema.casts import cast_of
-from spark_dynamo.schema.comparison import Kind, Row, SchemaComparison, SchemaDifference, Severity
-from spark_dynamo.schema.conversions import DIGITS
-from spark_dynamo.schema.given import name_of, open_paths_of, schema_of
+from spark_dynamo.schema.drift.casts import cast_of
+from spark_dynamo.schema.drift.comparison import Kind, Row, SchemaComparison, SchemaDifference, Severity
+from spark_dynamo.schema.drift.conversions import DIGITS
+from spark_dynamo.schema.drift.given import name_of, open_paths_of, schema_of
 from spark_dynamo.wire import types
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from spark_dynamo.schema.places import Mode
+    from spark_dynamo.schema.annotations.places import Mode
     from spark_dynamo.schema.policy import SchemaPolicy
 
 __all__ = ["SchemaComparison", "SchemaDifference", "compare", "compare_schemas"]

@@ -12,17 +12,17 @@ from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
 from spark_dynamo.errors import ConfigurationError, SchemaError, SchemaMismatchError
-from spark_dynamo.schema.casts import cast_of
-from spark_dynamo.schema.drift import compare_schemas
-from spark_dynamo.schema.given import fields_of, schema_of
-from spark_dynamo.schema.literals import default_of, has_default, literal, never_null
+from spark_dynamo.schema.drift.casts import cast_of
+from spark_dynamo.schema.drift.compare import compare_schemas
+from spark_dynamo.schema.drift.given import fields_of, schema_of
+from spark_dynamo.schema.drift.literals import default_of, has_default, literal, never_null
 from spark_dynamo.wire import types
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from spark_dynamo.schema.annotations.places import Mode
     from spark_dynamo.schema.nodes import FieldNode
-    from spark_dynamo.schema.places import Mode
     from spark_dynamo.schema.policy import SchemaPolicy
 
 __all__ = ["align"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql.types import StructField
 
 from spark_dynamo.errors import shorten
-from spark_dynamo.schema.containers import dump_one, load_one
+from spark_dynamo.schema.annotations.containers import dump_one, load_one
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.wire.encode import column_of_field
 from spark_dynamo.wire.kernels import Unfit

@@ -37,8 +37,8 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
-from spark_dynamo.schema import conversions
-from spark_dynamo.schema.conversions import Cast
+from spark_dynamo.schema.drift import conversions
+from spark_dynamo.schema.drift.conversions import Cast
 from spark_dynamo.wire import types
 
 __all__ = ["CASTS", "Cast", "cast_of", "cast_rows"]

@@ -13,9 +13,9 @@ from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic_core import PydanticUndefined
 from typing_extensions import get_type_hints
 
-from spark_dynamo.schema.containers import dump_one
+from spark_dynamo.schema.annotations.containers import dump_one
+from spark_dynamo.schema.annotations.places import Place, Serializer
 from spark_dynamo.schema.nodes import FieldNode, Node
-from spark_dynamo.schema.places import Place, Serializer
 
 __all__ = ["computed_fields", "field_node", "model_serialized", "reader_of", "serialized_node"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from pyspark.sql.types import StructType
 
-from spark_dynamo.schema import layout
-from spark_dynamo.schema.identifiers import free_name
-from spark_dynamo.schema.layout import Document
-from spark_dynamo.schema.model_parts import (
+from spark_dynamo.schema.generation import layout
+from spark_dynamo.schema.generation.identifiers import free_name
+from spark_dynamo.schema.generation.layout import Document
+from spark_dynamo.schema.generation.parts import (
     BUILTINS,
     Annotation,
     Call,
@@ -20,7 +20,7 @@ from spark_dynamo.schema.model_parts import (
     Subscript,
     Symbol,
 )
-from spark_dynamo.schema.model_plan import BASE_MODEL, plan_model
+from spark_dynamo.schema.generation.plan import BASE_MODEL, plan_model
 
 __all__ = ["model_source"]
 

@@ -9,9 +9,9 @@ from enum import Enum, Flag
 from typing import Any, get_args
 from uuid import UUID
 
-from spark_dynamo.schema.leaves import LEAVES, Convert, Leaf, integers_of, leaf_node, leaf_of
+from spark_dynamo.schema.annotations.leaves import LEAVES, Convert, Leaf, integers_of, leaf_node, leaf_of
+from spark_dynamo.schema.annotations.places import Place, name_of
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.places import Place, name_of
 
 __all__ = ["enum_node", "literal_node"]
 

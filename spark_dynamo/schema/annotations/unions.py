@@ -13,12 +13,12 @@ from pydantic import Discriminator, Tag, TypeAdapter
 from pyspark.sql.types import DataType, StringType, StructField, StructType, VariantType
 
 from spark_dynamo.errors import SchemaError, shorten
-from spark_dynamo.schema.attributes import AttributeForm
-from spark_dynamo.schema.classes import is_class_with_fields
+from spark_dynamo.schema.annotations.attributes import AttributeForm
+from spark_dynamo.schema.annotations.classes import is_class_with_fields
+from spark_dynamo.schema.annotations.places import Place, below, name_of
+from spark_dynamo.schema.annotations.variants import dump_variant, value_of
 from spark_dynamo.schema.ddl import parse_ddl
 from spark_dynamo.schema.nodes import FieldNode, Node
-from spark_dynamo.schema.places import Place, below, name_of
-from spark_dynamo.schema.variants import dump_variant, value_of
 from spark_dynamo.wire.same import is_same
 from spark_dynamo.wire.types import is_leaf
 from spark_dynamo.wire.variant import decode_variant

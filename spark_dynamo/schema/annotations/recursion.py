@@ -9,10 +9,10 @@ from typing import Any
 
 from pyspark.sql.types import VariantType
 
-from spark_dynamo.schema.attributes import AttributeForm
+from spark_dynamo.schema.annotations.attributes import AttributeForm
+from spark_dynamo.schema.annotations.places import Arguments, LeftOut, Place
+from spark_dynamo.schema.annotations.variants import dump_variant
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.places import Arguments, LeftOut, Place
-from spark_dynamo.schema.variants import dump_variant
 from spark_dynamo.wire.variant import decode_variant
 
 __all__ = ["becomes_variant", "enter", "recursive_node"]

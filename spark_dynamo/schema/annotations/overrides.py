@@ -37,12 +37,12 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
-from spark_dynamo.schema.attributes import AttributeForm
+from spark_dynamo.schema.annotations.attributes import AttributeForm
+from spark_dynamo.schema.annotations.leaves import Convert, patient
+from spark_dynamo.schema.annotations.places import Place, name_of
+from spark_dynamo.schema.annotations.variants import any_node, dump_variant, is_any
 from spark_dynamo.schema.ddl import parse_ddl
-from spark_dynamo.schema.leaves import Convert, patient
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.places import Place, name_of
-from spark_dynamo.schema.variants import any_node, dump_variant, is_any
 from spark_dynamo.wire.variant import decode_variant
 
 __all__ = ["encoded_node", "overridden_node"]

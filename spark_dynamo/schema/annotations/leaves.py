@@ -40,8 +40,8 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.errors import SchemaError
+from spark_dynamo.schema.annotations.places import Place, name_of
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.places import Place, name_of
 
 __all__ = ["LEAVES", "Convert", "Leaf", "integers_of", "leaf_node", "leaf_of"]
 
