@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from spark_dynamo.schema.policy import SchemaPolicy, SparkType
     from spark_dynamo.schema.storage import StorageForm
     from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
-    from spark_dynamo.schema.violations import unchecked, violations
+    from spark_dynamo.schema.checks.violations import unchecked, violations
     from spark_dynamo.source.datasource import register
     from spark_dynamo.source.explain import ReadPlan, explain_read
     from spark_dynamo.source.inference import InferredSchema, infer_schema
@@ -120,7 +120,7 @@ _HOMES = {
     "spark_dynamo.schema.policy": ("SchemaPolicy", "SparkType"),
     "spark_dynamo.schema.storage": ("StorageForm",),
     "spark_dynamo.schema.values": ("iter_models", "to_dataframe", "to_models"),
-    "spark_dynamo.schema.violations": ("unchecked", "violations"),
+    "spark_dynamo.schema.checks.violations": ("unchecked", "violations"),
     "spark_dynamo.source.datasource": ("register",),
     "spark_dynamo.source.explain": ("ReadPlan", "explain_read"),
     "spark_dynamo.source.inference": ("InferredSchema", "infer_schema"),

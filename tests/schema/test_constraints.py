@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pyspark.sql.types import DataType, DateType, DecimalType, DoubleType, LongType, StringType, TimestampType
 
 from spark_dynamo.schema.bridge import node_of
-from spark_dynamo.schema.constraints import Checks, checks_of
-from spark_dynamo.schema.limits import beyond, no_multiple, too_many_digits
+from spark_dynamo.schema.checks.constraints import Checks, checks_of
+from spark_dynamo.schema.checks.limits import beyond, no_multiple, too_many_digits
+from spark_dynamo.schema.checks.patterns import PatternError, java_pattern
+from spark_dynamo.schema.checks.sql import LiteralError, field, identifier, literal, text
+from spark_dynamo.schema.checks.violations import unchecked
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.patterns import PatternError, java_pattern
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
-from spark_dynamo.schema.sql import LiteralError, field, identifier, literal, text
-from spark_dynamo.schema.violations import unchecked
 
 
 def _checks(annotation: Any, policy: SchemaPolicy | None = None, **config: Any) -> Checks:

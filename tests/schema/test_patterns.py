@@ -10,7 +10,7 @@ from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_sc
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_dynamo.schema.patterns import PatternError, java_pattern
+from spark_dynamo.schema.checks.patterns import PatternError, java_pattern
 
 _CHARACTERS = [
     *(

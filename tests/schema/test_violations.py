@@ -23,8 +23,8 @@ from typing_extensions import TypedDict
 
 from spark_dynamo.errors import SchemaError, SchemaMismatchError
 from spark_dynamo.schema.bridge import node_of, struct_type
+from spark_dynamo.schema.checks.violations import unchecked, violations
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
-from spark_dynamo.schema.violations import unchecked, violations
 from tests.schema.refusals import all_nullable, random_rows, refused_paths, without_order, without_what_one_hides
 
 _TWO_HOURS_EAST = timezone(timedelta(hours=2))
@@ -445,7 +445,7 @@ class Watched(BaseModel):
 
 def test_what_only_python_can_check_is_one_warning(spark: SparkSession, caplog: pytest.LogCaptureFixture) -> None:
     frame = _frame(spark, (-1, None), (13, None), model=Watched)
-    with caplog.at_level(logging.WARNING, "spark_dynamo.schema.violations"):
+    with caplog.at_level(logging.WARNING, "spark_dynamo.schema.checks.violations"):
         assert _found(frame, Watched) == [("count", "ge=0", "-1")]
     assert [record.getMessage() for record in caplog.records] == [
         "violations of Watched: not checked, as only Python can do it: count: after validator no_thirteen; "
@@ -485,7 +485,7 @@ _CONNECT = """
 from decimal import Decimal
 from pyspark.sql import SparkSession
 from pydantic import BaseModel, Field
-from spark_dynamo.schema.violations import violations
+from spark_dynamo.schema.checks.violations import violations
 from typing import Annotated, Any, Literal, NamedTuple
 
 class Line(BaseModel):

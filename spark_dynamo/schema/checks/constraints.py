@@ -24,11 +24,11 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.errors import shorten
-from spark_dynamo.schema.declared import Check, Config, Declared, is_endless
-from spark_dynamo.schema.limits import Predicate, beyond, no_multiple, too_many_digits
+from spark_dynamo.schema.checks.declared import Check, Config, Declared, is_endless
+from spark_dynamo.schema.checks.limits import Predicate, beyond, no_multiple, too_many_digits
+from spark_dynamo.schema.checks.patterns import PatternError, java_pattern, repeats_group
+from spark_dynamo.schema.checks.sql import LiteralError, is_binary, literal, text
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.patterns import PatternError, java_pattern, repeats_group
-from spark_dynamo.schema.sql import LiteralError, is_binary, literal, text
 
 __all__ = ["Checks", "checks_of"]
 

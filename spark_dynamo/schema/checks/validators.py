@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
-from spark_dynamo.schema.declared import Config, function_name
+from spark_dynamo.schema.checks.declared import Config, function_name
 from spark_dynamo.schema.nodes import Node
 
 __all__ = ["config_within", "refuses_extra", "replaced_fields", "validators_of"]

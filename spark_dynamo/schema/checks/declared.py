@@ -23,10 +23,10 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, SkipValida
 from pydantic.fields import FieldInfo
 from pyspark.sql.types import DoubleType, FloatType, StringType
 
-from spark_dynamo.schema.limits import Predicate
+from spark_dynamo.schema.checks.limits import Predicate
+from spark_dynamo.schema.checks.patterns import WHITE_SPACE
+from spark_dynamo.schema.checks.sql import text
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.patterns import WHITE_SPACE
-from spark_dynamo.schema.sql import text
 
 __all__ = ["Check", "Config", "Declared", "function_name", "is_endless"]
 

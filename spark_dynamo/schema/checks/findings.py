@@ -13,11 +13,11 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - as everybody imports it
 from pyspark.sql.types import ArrayType, BinaryType, DataType, DecimalType, MapType, StructType, VariantType
 
-from spark_dynamo.schema.constraints import Checks, checks_of
-from spark_dynamo.schema.declared import Config
+from spark_dynamo.schema.checks.constraints import Checks, checks_of
+from spark_dynamo.schema.checks.declared import Config
+from spark_dynamo.schema.checks.sql import field, identifier, literal, text
+from spark_dynamo.schema.checks.validators import config_within, refuses_extra, replaced_fields
 from spark_dynamo.schema.nodes import FieldNode, Node
-from spark_dynamo.schema.sql import field, identifier, literal, text
-from spark_dynamo.schema.validators import config_within, refuses_extra, replaced_fields
 
 __all__ = ["found_in", "found_sql"]
 

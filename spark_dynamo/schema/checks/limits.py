@@ -15,7 +15,7 @@ from typing import Any
 
 from pyspark.sql.types import DataType, DecimalType, DoubleType, FloatType
 
-from spark_dynamo.schema.sql import LiteralError, digits, fraction, is_exact, literal, scale_of, value_range
+from spark_dynamo.schema.checks.sql import LiteralError, digits, fraction, is_exact, literal, scale_of, value_range
 
 __all__ = ["Predicate", "beyond", "no_multiple", "too_many_digits"]
 

@@ -14,12 +14,12 @@ from spark_dynamo.errors import SchemaError, SchemaMismatchError, shorten
 from spark_dynamo.schema.annotations.places import Mode
 from spark_dynamo.schema.annotations.variants import load_variant
 from spark_dynamo.schema.bridge import node_of
-from spark_dynamo.schema.constraints import checks_of
-from spark_dynamo.schema.declared import Config
+from spark_dynamo.schema.checks.constraints import checks_of
+from spark_dynamo.schema.checks.declared import Config
+from spark_dynamo.schema.checks.findings import found_in
+from spark_dynamo.schema.checks.validators import config_within, replaced_fields, validators_of
 from spark_dynamo.schema.drift.compare import compare_schemas
-from spark_dynamo.schema.findings import found_in
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.validators import config_within, replaced_fields, validators_of
 from spark_dynamo.wire import types
 
 if TYPE_CHECKING:
