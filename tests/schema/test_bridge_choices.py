@@ -231,7 +231,6 @@ Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
         Pet | Bird,
         typing_extensions.TypeAliasType("Pets", Pet),
     ],
-    ids=repr,
 )
 @pytest.mark.parametrize("policy", [MERGE, VARIANT], ids=["merge", "variant"])
 def test_unions_of_models(annotation: Any, policy: SchemaPolicy) -> None:

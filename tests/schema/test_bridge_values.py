@@ -123,7 +123,7 @@ ROUND: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value"), ROUND, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("annotation", "value"), ROUND)
 def test_what_round_trips(annotation: Any, value: Any) -> None:
     found = back(annotation, value)
     assert found == value
@@ -168,7 +168,7 @@ BECOMES: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "becomes"), BECOMES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("annotation", "value", "becomes"), BECOMES)
 def test_what_does_not_round_trip_and_what_it_becomes(annotation: Any, value: Any, becomes: Any) -> None:
     found = back(annotation, value)
     assert found == becomes
@@ -216,7 +216,7 @@ LOUD: list[tuple[Any, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "problem"), LOUD, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("annotation", "value", "problem"), LOUD)
 def test_what_does_not_fit_is_loud(annotation: Any, value: Any, problem: str) -> None:
     config = ConfigDict(arbitrary_types_allowed=True)
     model = create_model("Model", __config__=config, x=(annotation, ...))
