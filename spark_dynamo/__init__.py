@@ -52,7 +52,12 @@ if TYPE_CHECKING:
         TableType,
     )
     from spark_dynamo.metadata.tables import create_tables
+    from spark_dynamo.runs.context import current_run, pipeline_run
+    from spark_dynamo.runs.reaper import reap
+    from spark_dynamo.runs.run import Run
+    from spark_dynamo.runs.store import ExpiredRun
     from spark_dynamo.schema.bridge import struct_type
+    from spark_dynamo.schema.checks.violations import unchecked, violations
     from spark_dynamo.schema.drift.align import align
     from spark_dynamo.schema.drift.compare import compare
     from spark_dynamo.schema.drift.comparison import SchemaComparison, SchemaDifference
@@ -63,7 +68,6 @@ if TYPE_CHECKING:
     from spark_dynamo.schema.policy import SchemaPolicy, SparkType
     from spark_dynamo.schema.storage import StorageForm
     from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
-    from spark_dynamo.schema.checks.violations import unchecked, violations
     from spark_dynamo.source.datasource import register
     from spark_dynamo.source.explain import ReadPlan, explain_read
     from spark_dynamo.source.inference import InferredSchema, infer_schema
@@ -110,6 +114,10 @@ _HOMES = {
     ),
     "spark_dynamo.metadata.tables": ("create_tables",),
     "spark_dynamo.schema.drift.align": ("align",),
+    "spark_dynamo.runs.context": ("current_run", "pipeline_run"),
+    "spark_dynamo.runs.reaper": ("reap",),
+    "spark_dynamo.runs.run": ("Run",),
+    "spark_dynamo.runs.store": ("ExpiredRun",),
     "spark_dynamo.schema.bridge": ("struct_type",),
     "spark_dynamo.schema.drift.comparison": ("SchemaComparison", "SchemaDifference"),
     "spark_dynamo.schema.drift.compare": ("compare",),
@@ -138,6 +146,7 @@ __all__ = [
     "DuplicateKeyError",
     "DynamoDBConfig",
     "DynamoDBWrapperError",
+    "ExpiredRun",
     "Index",
     "InferredSchema",
     "InvalidItemError",
@@ -154,6 +163,7 @@ __all__ = [
     "PipelineRunLog",
     "ReadPlan",
     "RequestFailedError",
+    "Run",
     "RunStatus",
     "SchemaComparison",
     "SchemaDifference",
@@ -173,6 +183,7 @@ __all__ = [
     "align",
     "compare",
     "create_tables",
+    "current_run",
     "explain_read",
     "fingerprint",
     "infer_schema",
@@ -181,6 +192,8 @@ __all__ = [
     "migration",
     "model_source",
     "model_type",
+    "pipeline_run",
+    "reap",
     "register",
     "struct_type",
     "to_dataframe",

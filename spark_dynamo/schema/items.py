@@ -27,8 +27,9 @@ class ModelItems(Generic[ModelT]):
     """The items of one model in one table, as JSON texts and as answers of DynamoDB.
 
     An item is what a write of `to_dataframe(spark, [model])` with option `model` makes of the model, attribute by attribute, the
-    version included; items of older versions are upgraded. Raises SchemaError for a model with a column that has no DynamoDB
-    form, and MigrationError for one with a gap between its migrations.
+    version included. An attribute that an item lacks leaves its field the default; items of older versions are upgraded.
+    Raises SchemaError for a model with a column that has no DynamoDB form, and MigrationError for one with a gap between its
+    migrations.
 
     >>> from pydantic import BaseModel
     >>> class Order(BaseModel):
@@ -53,7 +54,8 @@ class ModelItems(Generic[ModelT]):
         policy: SchemaPolicy | None = None,
     ) -> None:
         self._model, self._table, self._key_names, self._envelope = model, table, key_names, envelope
-        self._rows = ModelRows(model, node_of(model, mode, by_alias, policy))
+        node = node_of(model, mode, by_alias, policy)
+        self._rows = ModelRows(model, node)
         self._version = declared_version(model)  # type: ignore[arg-type]
         stored = self._rows.schema
         if self._version is not None:
@@ -61,9 +63,14 @@ class ModelItems(Generic[ModelT]):
             stored = StructType([*stored.fields, StructField(VERSION, LongType(), False)])
         self._encoder = ItemEncoder(stored, table=table, key_names=key_names)
 
+        # an attribute that is missing leaves its field the default
+        defaults = {field.name for field in node.fields if field.info is not None and not field.info.is_required()}
+        read = StructType(
+            [StructField(f.name, f.dataType, f.nullable or f.name in defaults, f.metadata) for f in self._rows.schema]
+        )
+
         def decoder(envelope: EnvelopeName) -> PageDecoder:
-            schema = self._rows.schema
-            return PageDecoder(schema, table=table, key_names=key_names, envelope=envelope, version=self._version)
+            return PageDecoder(read, table=table, key_names=key_names, envelope=envelope, version=self._version)
 
         self._decoder, self._upgraded = decoder(envelope), decoder("Items")
 

@@ -87,18 +87,19 @@ class ModelRows(Generic[ModelT]):
         return {}
 
     def models(self, batches: Iterable[pa.RecordBatch]) -> Iterator[ModelT]:
-        """The rows of batches as models; a column that is missing leaves its field the default.
+        """The rows of batches as models; a column that is missing, or null against the schema, leaves its field the default.
 
         Raises ValidationError where the model refuses rows: the first 20 of a batch, each with its number and its fields.
         """
         known = frozenset(self.schema.names)
+        never_null = {field.name for field in self.schema if not field.nullable}
         start = 0
         for batch in batches:
             good: list[ModelT] = []
             problems: dict[str, str] = {}
             refused = 0
             for place, row in enumerate(batch.to_pylist()):
-                given = self._load(row)
+                given = self._load({n: value for n, value in row.items() if value is not None or n not in never_null})
                 given.update({name: value for name, value in row.items() if name not in known})
                 try:
                     good.append(self._validate(given))

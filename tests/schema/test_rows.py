@@ -124,6 +124,13 @@ def test_an_item_that_is_no_such_model_is_named() -> None:
         items.decode(b'{"Items":[{"order_id":{"S":"a"},"count":{"S":"x"},"lines":{"L":[]}}]}')
 
 
+def test_an_attribute_that_is_missing_leaves_its_field_the_default() -> None:
+    items = ModelItems(Order, table="orders", key_names=["order_id"])
+    assert items.decode(b'{"Items":[{"order_id":{"S":"a"}}]}') == [Order(order_id="a")]
+    with pytest.raises(MalformedItemError, match="'order_id' is missing"):
+        items.decode(b'{"Items":[{"count":{"N":"1"}}]}')
+
+
 def test_a_model_without_a_dynamodb_form_has_no_items() -> None:
     class Scores(BaseModel):
         by_year: dict[int, float]

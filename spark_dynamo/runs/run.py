@@ -1,0 +1,205 @@
+"""A run that is open: what its body can tell of it, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+from spark_dynamo.aws.client import Connection
+from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus
+from spark_dynamo.runs.events import (
+    Checked,
+    Described,
+    Ended,
+    Event,
+    Logged,
+    StageEnded,
+    StageStarted,
+    TableRead,
+    TableWritten,
+)
+from spark_dynamo.runs.failures import Failure, failure_of
+from spark_dynamo.runs.process import before_exit, flush_recorders, recorder_for
+from spark_dynamo.runs.signals import TermSignal
+from spark_dynamo.runs.state import RunState
+
+__all__ = ["JOB_TAG_PREFIX", "Run"]
+
+JOB_TAG_PREFIX = "spark-dynamo-run-"  # before the run's id, in the tag of its Spark jobs
+_TERM_SECONDS = 4.0  # of a terminated process for the last writes
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """One run of a pipeline, from `pipeline_run`.
+
+    Any thread may call its methods; they never raise, and none but `flush` waits.
+    What is told after the run's end, or in a forked child, is not noted; the log says so once.
+    """
+
+    def __init__(self, first: PipelineRunLog, connection: Connection, table: str, lease_seconds: float) -> None:
+        self._state = RunState(first)
+        self._place = connection, table
+        self._lease = lease_seconds
+        self._process = os.getpid()
+        self._spark: Any = None
+        self._is_told_to_end = False
+        self._has_warned = False
+        _open[self.run_id] = self
+        recorder_for(*self._place).changed(self._state, urgent=True, lease=lease_seconds)
+
+    def __repr__(self) -> str:
+        return f"Run({self.run_id!r}, {self.status.value!r})"
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, the key of its row."""
+        return self._state.run_id
+
+    @property
+    def status(self) -> RunStatus:
+        """How the run stands here; its row may lag behind, see `flush`."""
+        return self._state.status
+
+    @property
+    def job_tag(self) -> str:
+        """The tag that the Spark jobs of the run's thread carry while it is open."""
+        return f"{JOB_TAG_PREFIX}{self.run_id}"
+
+    @property
+    def last_error(self) -> Exception | None:
+        """Why the newest attempt to write a row of this table failed; None where it did not."""
+        return recorder_for(*self._place).last_error
+
+    def snapshot(self) -> PipelineRunLog:
+        """The run log as of now."""
+        return self._state.snapshot()
+
+    def tell(self, event: Event) -> bool:
+        """Take in an event, as the other methods do; False where it changes nothing."""
+        if os.getpid() != self._process or self._state.is_ended:
+            if not self._has_warned:
+                self._has_warned = True
+                why = "has ended" if self._state.is_ended else f"belongs to process {self._process}"
+                _log.warning("Run %s %s: what it is told now is not noted (%s)", self.run_id, why, type(event).__name__)
+            return False
+        try:
+            if not self._state.apply(event):
+                return False
+        except Exception:  # as where the user's objects have methods that fail
+            _log.warning("Run %s can't take in a %s", self.run_id, type(event).__name__, exc_info=True)
+            return False
+        recorder_for(*self._place).changed(self._state, urgent=isinstance(event, Ended), lease=self._lease)
+        return True
+
+    def stage(self, name: str) -> StageContext:
+        """A `with` block that is a stage of the run; an exception that leaves it makes it a failed one.
+
+        A name that the run has had gets a number, as in `load (2)`.
+        """
+        return StageContext(self, name)
+
+    def log(self, message: str, level: str = LogLevel.INFO) -> None:
+        """Add a log message; one below the run's `log_level` is left out."""
+        self.tell(Logged(message, _now(), level))
+
+    def check(
+        self, name: str, *, passed: bool, expected: Any = None, actual: Any = None, error_message: str | None = None
+    ) -> bool:
+        """Add the result of a data quality check and return `passed`; a failed check fails no run."""
+        self.tell(Checked(name, bool(passed), _now(), expected, actual, error_message))
+        return bool(passed)
+
+    def table_read(self, name: str) -> None:
+        """Note that the run reads a table; each counts once."""
+        self.tell(TableRead(name, _now()))
+
+    def table_written(self, name: str) -> None:
+        """Note that the run writes a table; each counts once."""
+        self.tell(TableWritten(name, _now()))
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until all that was told is written; False where that took longer than `timeout` seconds."""
+        return os.getpid() == self._process and recorder_for(*self._place).flush(timeout)
+
+    def attach(self, spark: Any) -> None:
+        """Learn from a Spark session its version and application, and tag the jobs of this thread from now on."""
+        version = application = None
+        try:
+            version = str(spark.version)
+            with suppress(Exception):  # Spark Connect knows no application
+                application = str(spark.sparkContext.applicationId)
+            spark.addTag(self.job_tag)
+            self._spark = spark
+        except Exception:  # no trouble of Spark's is to come from here
+            _log.debug("Run %s learns nothing of its Spark session", self.run_id, exc_info=True)
+        if version or application:
+            self.tell(Described(_now(), spark_version=version, spark_application_id=application))
+
+    def end(self, failure: Failure) -> None:
+        """End the run once and for all; what was a failure after SIGTERM is a cancellation."""
+        spark, self._spark = self._spark, None
+        if spark is not None:
+            with suppress(Exception):  # the session may have been stopped
+                spark.removeTag(self.job_tag)
+        status = failure.status
+        if self._is_told_to_end and status is RunStatus.FAILED:
+            status = RunStatus.CANCELLED
+        if not self._state.is_ended:
+            self.tell(Ended(status, _now(), failure.message, failure.stack))
+        _open.pop(self.run_id, None)
+        if not _open:
+            _term_signal.restore()
+
+
+class StageContext:
+    """The `with` block of a stage."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        self._run = run
+        self._name = name
+
+    def __enter__(self) -> StageContext:
+        self._run.tell(StageStarted(self, self._name, _now()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        failure = failure_of(error)
+        self._run.tell(StageEnded(self, _now(), failure.status, failure.message))
+
+
+def watch_for_termination() -> None:
+    """Let SIGTERM end the open runs as cancelled, as far as this thread can see to that."""
+    _term_signal.install()
+
+
+def _received() -> None:
+    for run in list(_open.values()):
+        run._is_told_to_end = True
+
+
+def _terminating() -> None:
+    for run in list(_open.values()):
+        run.end(Failure(RunStatus.CANCELLED, "SIGTERM: the process was told to terminate"))
+    flush_recorders(_TERM_SECONDS)
+
+
+def _leave_none_open() -> None:
+    for run in list(_open.values()):
+        run.end(Failure(RunStatus.CANCELLED, "Exit: the process ended while the run was open"))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+_open: dict[str, Run] = {}  # the runs of this process
+_term_signal = TermSignal(_received, _terminating)
+before_exit(_leave_none_open)
+os.register_at_fork(after_in_child=_open.clear)
