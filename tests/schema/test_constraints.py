@@ -332,11 +332,23 @@ def test_a_union_in_a_variant_or_as_text_is_unchecked() -> None:
         ("number", "what a VARIANT holds: only Python knows which types it may be")
     ]
     assert unchecked(Event, policy=SchemaPolicy(scalar_unions="string")) == [
-        ("number", "a union as text: only Python knows which of its types a value is")
+        ("number", "a union in one column: only Python knows which of its types a value is")
     ]
 
 
+def test_arms_of_one_column_with_constraints_of_their_own_are_unchecked() -> None:
+    class Reading(BaseModel):
+        level: Annotated[int, Field(ge=3)] | Annotated[int, Field(le=-3)]
+        state: Literal["a"] | Literal["b"]
+
+    assert unchecked(Reading) == [("level", "a union in one column: only Python knows which of its types a value is")]
+
+
 def test_an_enum_that_knows_more_values_than_its_members_is_unchecked() -> None:
+    class Paint(BaseModel):
+        colour: Open
+
+    assert unchecked(Paint) == [("colour", "Open: its _missing_ may know more values")]
     node = Node("colour", StringType(), constraints=(Open,), members=("red",))
     found = checks_of(node, {})
     assert found.checks == ()

@@ -24,7 +24,10 @@ def enum_node(place: Place, enum: type[Enum]) -> Node:
         every = sum(member.value for member in enum)
         leaf = integers_of(place, 0, every)
         return leaf_node(place, enum, Leaf(leaf.data_type, _value_of, _flags_of(enum, leaf.load), narrower=True))
-    return _of_values(place, {member.value: member for member in enum}, enum)
+    node = _of_values(place, {member.value: member for member in enum}, enum)
+    if enum._missing_.__func__ is Enum._missing_.__func__:  # type: ignore[attr-defined]
+        return node
+    return replace(node, constraints=(*node.constraints, enum))  # it may know more values than its members
 
 
 def literal_node(place: Place, annotation: Any) -> Node:

@@ -121,10 +121,12 @@ def _shared(place: Place, nodes: list[Node]) -> Node | None:
                 continue
         raise ValueError(f"{place.path} is {value!r}, which none of its arms allows")
 
+    same = all(node.constraints == first.constraints for node in nodes)
     return replace(
         first,
         nullable=any(node.nullable for node in nodes),
-        constraints=first.constraints if all(node.constraints == first.constraints for node in nodes) else (),
+        constraints=first.constraints if same else (),
+        arms=() if same else tuple(nodes),
         members=None if free else tuple(meanings),
         dump=free[0].dump if free else dump,
         load=(lambda value: meanings.get(value, value)) if changes else None,

@@ -158,8 +158,8 @@ def _left(node: Node, config: Config) -> Iterator[tuple[str, str]]:
     if isinstance(kind, VariantType) and node.load is not load_variant:
         yield node.path, "what a VARIANT holds: only Python knows which types it may be"
         return
-    if isinstance(kind, StringType) and node.arms:
-        yield node.path, "a union as text: only Python knows which of its types a value is"
+    if node.arms and not isinstance(kind, StructType):
+        yield node.path, "a union in one column: only Python knows which of its types a value is"
         return
     inner, replaced = config_within(node, config), replaced_fields(node)
     for arm in node.arms:
