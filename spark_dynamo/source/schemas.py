@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
 from spark_dynamo.errors import OptionError, SchemaError, nearest, shorten
 from spark_dynamo.schema.bridge import struct_type
@@ -70,8 +70,25 @@ def unknown_column(name: str, known: Iterable[str]) -> str:
     return f"names '{name}', and there is no such column{hint} The columns are {shorten(', '.join(names))}"
 
 
+def check_names(kind: DataType, prefix: str = "") -> None:
+    """Raise SchemaError for a name with a NUL character, under which Spark hands over no values to Python, and none back."""
+    if isinstance(kind, StructType):
+        for field in kind.fields:
+            path = prefix + field.name
+            if "\0" in field.name:
+                raise SchemaError(
+                    path.replace("\0", "\\0"), "Spark loses values under a name with a NUL; rename the column"
+                )
+            check_names(field.dataType, f"{path}.")
+    elif isinstance(kind, ArrayType):
+        check_names(kind.elementType, prefix.removesuffix(".") + "[].")
+    elif isinstance(kind, MapType):
+        check_names(kind.valueType, prefix.removesuffix(".") + "{}.")
+
+
 def check_read_schema(schema: StructType, options: SourceOptions) -> None:
     """Raise where a schema of the user's own and the options contradict each other."""
+    check_names(schema)
     if options.item_format != "columns":
         check_item_schema(schema, options.item_format)
     corrupt = options.column_name_of_corrupt_record

@@ -22,7 +22,7 @@ from spark_dynamo.source.location import Found
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.source.overwrite import check_confirmation
 from spark_dynamo.source.rejects import Destination
-from spark_dynamo.source.schemas import unknown_column
+from spark_dynamo.source.schemas import check_names, unknown_column
 from spark_dynamo.source.write_plan import OPERATIONS, WritePlan
 from spark_dynamo.wire import types
 from spark_dynamo.wire.actions import Condition
@@ -36,6 +36,7 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
     for a frame that the table can't take, OptionError for options that can't be used with it.
     """
     _check_reading(options)
+    check_names(schema)
     if overwrite:
         _check_overwrite(options)
     if options.operation_column is not None:

@@ -49,6 +49,10 @@ class ScriptedServer:
         return Connection("us-east-1", self.endpoint, access_key_id="k", secret_access_key="s", read_timeout=1.0)
 
 
+class _Listening(ThreadingHTTPServer):
+    request_queue_size = 1024  # with its five, connections that come at once are reset
+
+
 @contextmanager
 def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
     """Serve on loopback; `answer` gets each request's operation and body, in several threads at once."""
@@ -93,7 +97,7 @@ def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
             pass
 
     lock, closing = threading.Lock(), threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Listening(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     script = ScriptedServer(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -33,6 +33,9 @@ from spark_dynamo.wire.types import arrow_schema
 from tests.conftest import Server
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+NAMES = TEXT.filter(bool).map(
+    lambda text: text.replace("\0", "-")
+)  # under a NUL Spark loses values: an error, tested elsewhere
 MOMENTS = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))
 
 # Exponents of doubles within DynamoDB's range; -0.0 comes back as 0.0, as DynamoDB has one zero.
@@ -73,7 +76,7 @@ def typed(draw: st.DrawFn, depth: int = 3) -> tuple[DataType, st.SearchStrategy[
         kind, values = draw(st.sampled_from(LEAVES))
         return kind, st.none() | values
     if shape == "struct":
-        fields = draw(st.dictionaries(TEXT.filter(bool), typed(depth - 1), min_size=1, max_size=3))
+        fields = draw(st.dictionaries(NAMES, typed(depth - 1), min_size=1, max_size=3))
         struct = StructType([StructField(name, kind) for name, (kind, _) in fields.items()])
         return struct, st.none() | st.fixed_dictionaries({name: values for name, (_, values) in fields.items()})
     kind, values = draw(typed(depth - 1))

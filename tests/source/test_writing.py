@@ -282,7 +282,11 @@ def test_a_table_that_does_not_exist_says_how_to_create_it(spark: SparkSession, 
         ("SELECT 1 id", "Field 'id': table 'T' has it as a key of type S, but int is stored as N; cast the column"),
         ("SELECT array('a') id", "Field 'id': a key attribute can't be array<string>"),
         ("SELECT 'a' id, map(1, 2) m", "Field 'm': map<int,int> has keys that are no strings; cast them to STRING"),
-        ("SELECT 'a' id, interval 1 day i", "Field 'i': interval day has no DynamoDB form"),
+        ("SELECT 'a' id, interval 1 month i", "Field 'i': interval month has no DynamoDB form"),
+        (
+            "SELECT 'a' id, array(named_struct('b\\u0000', 1)) l",
+            r"Field 'l[].b\0': Spark loses values under a name with a NUL",
+        ),
     ],
 )
 def test_frames_that_do_not_suit_the_table(spark: SparkSession, moto_server: Server, frame: str, sentence: str) -> None:
