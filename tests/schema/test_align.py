@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -566,23 +566,3 @@ def test_choices_that_are_none(spark: SparkSession, choice: str, sentence: str) 
 
 
 # ---------------------------------------------------------------------------------------------------- Connect
-
-CONNECT = """
-from pyspark.sql import SparkSession
-spark = SparkSession.builder.remote("local[1]").getOrCreate()
-from tests.schema.test_align import Customer, ORDERS, Order, align, compare, struct_type
-aligned = align(spark.sql(ORDERS).drop("lines"), Order)
-print(aligned.schema == struct_type(Order), compare(aligned, Order) == [], len(aligned.collect()))
-told = align(spark.sql("SELECT 'n' name"), Customer, missing="default")
-print(told.schema == struct_type(Customer), told.drop("since").collect()[0].score)
-try:
-    align(spark.sql("SELECT 1.5D amount, 'o' order_id"), Order).collect()
-except Exception as error:
-    print("Column 'amount': 1.5 is no BIGINT; correct the value" in str(error))
-spark.stop()
-"""
-
-
-def test_the_same_with_connect(python: Callable[..., Any], pytestconfig: pytest.Config) -> None:
-    finished = python(CONNECT, PYTHONPATH=str(pytestconfig.rootpath))
-    assert finished.stdout.splitlines() == ["True True 2", "True 1.50", "True"], finished.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -124,26 +124,6 @@ def canonical(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return [canonical(element) for element in value] if isinstance(value, list) else value
-
-
-CONNECTED = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pyspark.sql import SparkSession
-from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
-from tests.schema.examples import PARCELS, Parcel
-
-spark = SparkSession.builder.remote("local[1]").getOrCreate()
-spark.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
-frame = to_dataframe(spark, PARCELS)
-print(to_models(frame, Parcel) == PARCELS, list(iter_models(frame, Parcel)) == PARCELS)
-spark.stop()
-"""
-
-
-def test_models_travel_through_spark_connect(python: Callable[..., Any], request: pytest.FixtureRequest) -> None:
-    finished = python(CONNECTED, str(request.config.rootpath))
-    assert finished.stdout.strip() == "True True", finished.stderr[-2000:]
 
 
 def test_a_time_is_the_same_instant_in_every_session_zone(berlin: SparkSession) -> None:

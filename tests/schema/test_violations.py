@@ -479,35 +479,3 @@ def test_what_a_plain_validator_replaces_is_not_checked(spark: SparkSession) -> 
     ]
     frame = _frame(spark, (-1, [-1], -1, -9), (None, None, None, None), model=Free)
     assert _found(frame, Free) == [("after", "not null", None)]
-
-
-_CONNECT = """
-from decimal import Decimal
-from pyspark.sql import SparkSession
-from pydantic import BaseModel, Field
-from spark_dynamo.schema.checks.violations import violations
-from typing import Annotated, Any, Literal, NamedTuple
-
-class Line(BaseModel):
-    price: Decimal = Field(ge=0, multiple_of=Decimal("0.05"), max_digits=6, decimal_places=2)
-
-class Order(BaseModel):
-    code: str = Field(pattern=r"^\\w+$")
-    lines: list[Line]
-    labels: dict[str, Annotated[float, Field(le=1)]]
-
-spark = SparkSession.builder.remote("local[1]").getOrCreate()
-assert "connect" in type(spark).__module__
-frame = spark.sql(
-    "SELECT 'a b' AS code, array(struct(CAST(0.07 AS DECIMAL(6,2)) AS price)) AS lines, map('x', 2D) AS labels"
-)
-print([tuple(violation) for row in violations(frame, Order).collect() for violation in row.violations])
-spark.stop()
-"""
-
-
-def test_with_spark_connect(python: Callable[..., Any]) -> None:
-    done = python(_CONNECT)
-    assert done.stdout.strip() == (
-        r"[('code', 'pattern=^\\w+$', 'a b'), ('lines[0].price', 'multiple_of=0.05', '0.07'), ('labels{x}', 'le=1', '2.0')]"
-    ), done.stderr

@@ -30,7 +30,7 @@ def driver(cluster: Cluster) -> Iterator[Driver]:
         yield started
 
 
-@pytest.mark.parametrize("name", ["puts", "updates with a condition"])
+@pytest.mark.parametrize("name", ["puts"])
 def test_workers_are_killed_in_the_middle_of_a_write(
     moto_server: Server, driver: Driver, tmp_path: Path, name: str
 ) -> None:

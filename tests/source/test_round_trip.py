@@ -103,7 +103,7 @@ def tables(draw: st.DrawFn) -> tuple[StructType, list[dict[str, Any]]]:
 
 @given(tables())
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],

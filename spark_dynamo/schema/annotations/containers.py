@@ -184,7 +184,7 @@ def _mapping(place: Place, annotation: Any, made: Convert = dict) -> Node:
             f"has keys of {name_of(key_annotation)}, and a map's key is one value, never None. Use dict[str, ...]"
         )
     if isinstance(key.data_type, StringType) and is_any(value_annotation):
-        return replace(any_node(place, Mapping), nullable=False, constraints=(*place.constraints, dict))
+        return replace(any_node(place, Mapping), nullable=False)
     value = _element(place.inside("{}"), value_annotation)
     return Node(
         place.path,
