@@ -37,6 +37,9 @@ from spark_dynamo.source.datasource import DynamoDataSource  # noqa: E402
 from spark_dynamo.source.writer import ItemWriter  # noqa: E402
 from tests.servers.dynamodb_local import dynamodb_local, require  # noqa: E402
 from tests.servers.moto import moto_server as moto_server_process  # noqa: E402
+from tests.servers.spark_classes import QUICK, java_options  # noqa: E402
+
+os.environ |= {"SPARK_LAUNCHER_OPTS": QUICK, "SPARK_SUBMIT_OPTS": java_options()}
 
 # moto looks at each request of a process that has imported it, for which requests take botocore's slower way
 botocore.handlers.BUILTIN_HANDLERS[:] = [

@@ -26,6 +26,7 @@ _STRANGERS = ("AWS_", "DYNAMODB_", "SPARK_", "PYSPARK_", "ENVIRONMENT", "FORCE_C
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment without what would change the demo, and without this Python among the commands."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_STRANGERS)}
+    kept["SPARK_SUBMIT_OPTS"] = os.environ["SPARK_SUBMIT_OPTS"]  # Java starts sooner with the tests' options
     own = Path(sys.executable).parent
     commands = [folder for folder in kept["PATH"].split(os.pathsep) if Path(folder) != own]
     return kept | {"PATH": os.pathsep.join(commands)} | changes

@@ -248,4 +248,11 @@ class PipelineRunLog(_MetadataModel):
     peak_memory_bytes: Count | None = Field(None, description="Largest execution memory of one task, in bytes")
     schema_fingerprints: dict[str, str] = Field(default_factory=dict, description="Fingerprint of each table's schema")
     metrics_complete: bool | None = Field(None, description="Whether all metrics of the run were seen")
+    metrics_source: str | None = Field(
+        None, description="What counted: listener (classic Spark) or connect; None: nothing"
+    )
+    lease_expires_at: UtcTime | None = Field(
+        None, description="Until when the driver of an open run is taken to be alive"
+    )
+    lease_owner: str | None = Field(None, description="Host and process of the driver")
     expires_at: ExpiryTime | None = Field(None, description="When DynamoDB may delete the run log")

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-import platform
-import uuid
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from spark_dynamo.aws.client import Connection
 from spark_dynamo.config import DynamoDBConfig
-from spark_dynamo.errors import ConfigurationError, shorten
-from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus
+from spark_dynamo.metadata.models import LogLevel
 from spark_dynamo.runs.failures import failure_of
 from spark_dynamo.runs.recorder import LEASE_SECONDS
 from spark_dynamo.runs.run import Run, watch_for_termination
-from spark_dynamo.runs.values import plain, text
+from spark_dynamo.runs.settings import RunSettings
 
-__all__ = ["PARENT_TAG", "current_run", "pipeline_run"]
+__all__ = ["current_run", "pipeline_run"]
 
-PARENT_TAG = "parent_run_id"  # the tag of a run within another one
-_LONGEST_KEY = {"run_id": 2048, "pipeline_id": 2048, "trigger_type": 10_000}  # bytes
 _current: ContextVar[Run | None] = ContextVar("spark_dynamo_run", default=None)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -72,37 +66,25 @@ class pipeline_run:  # noqa: N801 - it is called and used like a function
         parent_run_id: str | None = None,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
-        for name, value in (("pipeline_id", pipeline_id), ("trigger_type", trigger_type), ("run_id", run_id)):
-            _check_key(name, value)
-        if log_level not in list(LogLevel):
-            raise ConfigurationError(f"log_level {shorten(repr(log_level))} is none of {', '.join(LogLevel)}")
-        if not lease_seconds > 0:
-            raise ConfigurationError(f"lease_seconds {lease_seconds!r} must be greater than 0")
+        self._settings = RunSettings(
+            pipeline_id=pipeline_id,
+            trigger_type=trigger_type,
+            config=config,
+            created_by=created_by,
+            tags=tags or {},
+            pipeline_version=pipeline_version,
+            config_snapshot=config_snapshot or {},
+            ttl=ttl,
+            log_level=log_level,
+            run_id=run_id,
+            parent_run_id=parent_run_id,
+            lease_seconds=lease_seconds,
+        )
         self._spark = spark
-        self._config = config
-        self._lease_seconds = float(lease_seconds)
-        self._ttl = ttl if ttl is None or isinstance(ttl, timedelta) else timedelta(seconds=ttl)
-        self._run_id = run_id
-        self._parent_run_id = parent_run_id
-        self._given: dict[str, Any] = {
-            "pipeline_id": pipeline_id,
-            "trigger_type": trigger_type,
-            "created_by": None if created_by is None else text(created_by),
-            "pipeline_version": None if pipeline_version is None else text(pipeline_version),
-            "log_level": LogLevel(log_level),
-        }
-        self._tags = {text(name): text(value) for name, value in (tags or {}).items()}
-        self._config_snapshot = config_snapshot or {}
         self._entered: list[tuple[Run, Token[Run | None]]] = []
 
     def __enter__(self) -> Run:
-        config = self._config or DynamoDBConfig()
-        run = Run(
-            self._first_log(config),
-            Connection.from_config(config),
-            config.get_table_name("pipeline_run_logs"),
-            self._lease_seconds,
-        )
+        run = self._settings.open(outer=current_run())
         watch_for_termination()
         self._entered.append((run, _current.set(run)))
         if self._spark is not None:
@@ -150,30 +132,3 @@ class pipeline_run:  # noqa: N801 - it is called and used like a function
         fresh = object.__new__(type(self))
         fresh.__dict__.update(self.__dict__, _entered=[])
         return fresh
-
-    def _first_log(self, config: DynamoDBConfig) -> PipelineRunLog:
-        now = datetime.now(UTC)
-        outer = current_run()
-        parent = self._parent_run_id or (outer.run_id if outer else None)
-        snapshot = plain(self._config_snapshot)
-        return PipelineRunLog(
-            run_id=self._run_id or uuid.uuid4().hex,
-            status=RunStatus.RUNNING,
-            start_time=now,
-            created_at=now,
-            updated_at=now,
-            environment=config.environment,
-            python_version=platform.python_version(),
-            tags=self._tags | ({PARENT_TAG: text(parent)} if parent else {}),
-            config_snapshot=snapshot if isinstance(snapshot, dict) else {"config": snapshot},
-            expires_at=None if self._ttl is None else now + self._ttl,
-            **self._given,
-        )
-
-
-def _check_key(name: str, value: object) -> None:
-    if value is None and name == "run_id":
-        return
-    longest = _LONGEST_KEY[name]
-    if not isinstance(value, str) or not value or len(text(value).encode()) > longest or text(value) != value:
-        raise ConfigurationError(f"{name} {shorten(repr(value))} must be a text of 1 to {longest:,} bytes")

@@ -121,6 +121,7 @@ class Described:
     spark_version: str | None = None
     spark_application_id: str | None = None
     metrics_complete: bool | None = None
+    metrics_source: str | None = None
     monitoring_urls: Mapping[str, str] = field(default_factory=dict)
     schema_fingerprints: Mapping[str, str] = field(default_factory=dict)
 

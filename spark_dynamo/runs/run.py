@@ -26,11 +26,13 @@ from spark_dynamo.runs.failures import Failure, failure_of
 from spark_dynamo.runs.process import before_exit, flush_recorders, recorder_for
 from spark_dynamo.runs.signals import TermSignal
 from spark_dynamo.runs.state import RunState
+from spark_dynamo.runs.watch import Watch, watch_of
 
 __all__ = ["JOB_TAG_PREFIX", "Run"]
 
 JOB_TAG_PREFIX = "spark-dynamo-run-"  # before the run's id, in the tag of its Spark jobs
 _TERM_SECONDS = 4.0  # of a terminated process for the last writes
+_SETTLE_SECONDS = 5.0  # for what Spark has yet to tell of a run that ends
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,7 @@ class Run:
         self._lease = lease_seconds
         self._process = os.getpid()
         self._spark: Any = None
+        self._watch: Watch | None = None
         self._is_told_to_end = False
         self._has_warned = False
         _open[self.run_id] = self
@@ -126,19 +129,27 @@ class Run:
         """Wait until all that was told is written; False where that took longer than `timeout` seconds."""
         return os.getpid() == self._process and recorder_for(*self._place).flush(timeout)
 
-    def attach(self, spark: Any) -> None:
-        """Learn from a Spark session its version and application, and tag the jobs of this thread from now on."""
+    def attach(self, spark: Any, *, is_default: bool = False) -> None:
+        """Learn from a Spark session its version and application, tag the jobs of this thread from now on, and watch them.
+
+        With `is_default`, jobs are not tagged: the run is that of all work that belongs to no other one.
+        """
         version = application = None
         try:
             version = str(spark.version)
             with suppress(Exception):  # Spark Connect knows no application
                 application = str(spark.sparkContext.applicationId)
-            spark.addTag(self.job_tag)
-            self._spark = spark
+            self._watch = watch_of(spark)
+            if self._watch is not None:
+                self._watch.begin(self, is_default=is_default)
+            if not is_default:
+                spark.addTag(self.job_tag)
+                self._spark = spark
         except Exception:  # no trouble of Spark's is to come from here
             _log.debug("Run %s learns nothing of its Spark session", self.run_id, exc_info=True)
-        if version or application:
-            self.tell(Described(_now(), spark_version=version, spark_application_id=application))
+        source = None if self._watch is None else self._watch.source
+        if version or application or source:
+            self.tell(Described(_now(), spark_version=version, spark_application_id=application, metrics_source=source))
 
     def end(self, failure: Failure) -> None:
         """End the run once and for all; what was a failure after SIGTERM is a cancellation."""
@@ -146,6 +157,10 @@ class Run:
         if spark is not None:
             with suppress(Exception):  # the session may have been stopped
                 spark.removeTag(self.job_tag)
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            with suppress(Exception):
+                watch.end(self, _SETTLE_SECONDS)
         status = failure.status
         if self._is_told_to_end and status is RunStatus.FAILED:
             status = RunStatus.CANCELLED

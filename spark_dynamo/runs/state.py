@@ -208,7 +208,7 @@ class RunState:
 
     def _describe(self, event: Described) -> None:
         told = self._described
-        for name in ("spark_version", "spark_application_id"):
+        for name in ("spark_version", "spark_application_id", "metrics_source"):
             if getattr(event, name) is not None:
                 told[name] = getattr(event, name)
         if event.metrics_complete is not None:

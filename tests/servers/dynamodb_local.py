@@ -122,7 +122,7 @@ def dynamodb_local() -> Iterator[str]:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())),
-                *(java, "-Xmx1g"),
+                *(java, "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
                 f"-Dorg.sqlite.tmpdir={folder}",  # where it unpacks its native library; it never deletes it
                 *("-cp", os.pathsep.join(map(str, jars)), _MAIN_CLASS),
                 *("-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)),

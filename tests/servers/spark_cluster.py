@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pyspark
 
+from .spark_classes import java_options
 from .spark_driver import Family, command, wait_until
 
 _HOME = Path(pyspark.__file__).parent
@@ -66,7 +67,12 @@ def _start(stack: ExitStack, family: Family, folder: Path, name: str, *arguments
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env={**family.environment, "SPARK_HOME": str(_HOME), "SPARK_LOCAL_IP": "127.0.0.1"},
+        env={
+            **family.environment,
+            "SPARK_HOME": str(_HOME),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_JAVA_OPTS": java_options(),
+        },
         cwd=folder,
     )
     stack.callback(_stop, process)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import Server
 from tests.servers.faulty import faulty_server
+from tests.servers.spark_classes import java_options
 from tests.servers.spark_cluster import Cluster, spark_cluster
 from tests.servers.spark_driver import Driver, kill, spark_driver
 from tests.source.killed_workers import WRITES, survives
@@ -26,7 +27,12 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def driver(cluster: Cluster) -> Iterator[Driver]:
-    with spark_driver({"spark.master": cluster.master, "spark.executor.memory": "512m"}) as started:
+    settings = {
+        "spark.master": cluster.master,
+        "spark.executor.memory": "512m",
+        "spark.executor.extraJavaOptions": java_options(),
+    }
+    with spark_driver(settings) as started:
         yield started
 
 
