@@ -26,8 +26,10 @@ if TYPE_CHECKING:
         DynamoDBWrapperError,
         InvalidItemError,
         InvalidResponseError,
+        ItemAlreadyExistsError,
         ItemError,
         ItemNotFoundError,
+        LocalTimeError,
         MalformedItemError,
         MigrationError,
         NewerVersionError,
@@ -38,8 +40,17 @@ if TYPE_CHECKING:
         TableNotFoundError,
         UnwrittenItemsError,
         ValidationError,
+        VersionConflictError,
+    )
+    from spark_dynamo.integration import (
+        SparkDynamoDBIntegration,
+        create_spark_session_with_dynamodb,
+        get_pipeline_config_for_spark,
+        get_table_configs_for_spark,
+        log_pipeline_run_from_spark,
     )
     from spark_dynamo.local import local_dynamodb
+    from spark_dynamo.metadata.caching import Cache, MemoryCache, RedisCache
     from spark_dynamo.metadata.models import (
         DataFormat,
         DataQualityResult,
@@ -51,11 +62,26 @@ if TYPE_CHECKING:
         TableConfig,
         TableType,
     )
+    from spark_dynamo.metadata.repositories import (
+        AsyncDynamoRepository,
+        AsyncPipelineConfigRepository,
+        AsyncPipelineRunLogsRepository,
+        AsyncTableConfigRepository,
+        AsyncTransaction,
+        BaseDynamoRepository,
+        PipelineConfigRepository,
+        PipelineRunLogsRepository,
+        TableConfigRepository,
+        Transaction,
+    )
     from spark_dynamo.metadata.tables import create_tables
-    from spark_dynamo.runs.context import current_run, pipeline_run
-    from spark_dynamo.runs.reaper import reap
-    from spark_dynamo.runs.run import Run
-    from spark_dynamo.runs.store import ExpiredRun
+    from spark_dynamo.run_logs.context import current_run, pipeline_run
+    from spark_dynamo.run_logs.reaper import reap
+    from spark_dynamo.run_logs.registration import RunListener, register_run_listener
+    from spark_dynamo.run_logs.report.openlineage import to_openlineage
+    from spark_dynamo.run_logs.report.runs import Runs, runs
+    from spark_dynamo.run_logs.run import Run
+    from spark_dynamo.run_logs.store import ExpiredRun
     from spark_dynamo.schema.bridge import struct_type
     from spark_dynamo.schema.checks.violations import unchecked, violations
     from spark_dynamo.schema.drift.align import align
@@ -72,11 +98,27 @@ if TYPE_CHECKING:
     from spark_dynamo.source.explain import ReadPlan, explain_read
     from spark_dynamo.source.inference import InferredSchema, infer_schema
     from spark_dynamo.source.upgrade import UpgradeReport, upgrade_table
+    from spark_dynamo.timezones import (
+        TimezoneManager,
+        configure_timezone_from_config,
+        convert_utc_to_user_tz,
+        ensure_timezone_aware,
+        get_timezone_manager,
+        now_in_tz,
+        set_global_timezone,
+        to_user_timezone,
+        to_utc,
+        utcnow,
+        validate_timezone_string,
+    )
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "spark_dynamo.aws.tables": ("Index", "KeyAttribute"),
+    "spark_dynamo.aws.tables": (
+        "Index",
+        "KeyAttribute",
+    ),
     "spark_dynamo.config": ("DynamoDBConfig",),
     "spark_dynamo.errors": (
         "AccessDeniedError",
@@ -87,8 +129,10 @@ _HOMES = {
         "DynamoDBWrapperError",
         "InvalidItemError",
         "InvalidResponseError",
+        "ItemAlreadyExistsError",
         "ItemError",
         "ItemNotFoundError",
+        "LocalTimeError",
         "MalformedItemError",
         "MigrationError",
         "NewerVersionError",
@@ -99,8 +143,21 @@ _HOMES = {
         "TableNotFoundError",
         "UnwrittenItemsError",
         "ValidationError",
+        "VersionConflictError",
+    ),
+    "spark_dynamo.integration": (
+        "SparkDynamoDBIntegration",
+        "create_spark_session_with_dynamodb",
+        "get_pipeline_config_for_spark",
+        "get_table_configs_for_spark",
+        "log_pipeline_run_from_spark",
     ),
     "spark_dynamo.local": ("local_dynamodb",),
+    "spark_dynamo.metadata.caching": (
+        "Cache",
+        "MemoryCache",
+        "RedisCache",
+    ),
     "spark_dynamo.metadata.models": (
         "DataFormat",
         "DataQualityResult",
@@ -112,32 +169,98 @@ _HOMES = {
         "TableConfig",
         "TableType",
     ),
+    "spark_dynamo.metadata.repositories": (
+        "AsyncDynamoRepository",
+        "AsyncPipelineConfigRepository",
+        "AsyncPipelineRunLogsRepository",
+        "AsyncTableConfigRepository",
+        "AsyncTransaction",
+        "BaseDynamoRepository",
+        "PipelineConfigRepository",
+        "PipelineRunLogsRepository",
+        "TableConfigRepository",
+        "Transaction",
+    ),
     "spark_dynamo.metadata.tables": ("create_tables",),
-    "spark_dynamo.schema.drift.align": ("align",),
-    "spark_dynamo.runs.context": ("current_run", "pipeline_run"),
-    "spark_dynamo.runs.reaper": ("reap",),
-    "spark_dynamo.runs.run": ("Run",),
-    "spark_dynamo.runs.store": ("ExpiredRun",),
+    "spark_dynamo.run_logs.context": (
+        "current_run",
+        "pipeline_run",
+    ),
+    "spark_dynamo.run_logs.reaper": ("reap",),
+    "spark_dynamo.run_logs.registration": (
+        "RunListener",
+        "register_run_listener",
+    ),
+    "spark_dynamo.run_logs.report.openlineage": ("to_openlineage",),
+    "spark_dynamo.run_logs.report.runs": (
+        "Runs",
+        "runs",
+    ),
+    "spark_dynamo.run_logs.run": ("Run",),
+    "spark_dynamo.run_logs.store": ("ExpiredRun",),
     "spark_dynamo.schema.bridge": ("struct_type",),
-    "spark_dynamo.schema.drift.comparison": ("SchemaComparison", "SchemaDifference"),
+    "spark_dynamo.schema.checks.violations": (
+        "unchecked",
+        "violations",
+    ),
+    "spark_dynamo.schema.drift.align": ("align",),
     "spark_dynamo.schema.drift.compare": ("compare",),
+    "spark_dynamo.schema.drift.comparison": (
+        "SchemaComparison",
+        "SchemaDifference",
+    ),
     "spark_dynamo.schema.evolve": ("migration",),
     "spark_dynamo.schema.fingerprint": ("fingerprint",),
     "spark_dynamo.schema.generation.model_source": ("model_source",),
     "spark_dynamo.schema.generation.model_type": ("model_type",),
-    "spark_dynamo.schema.policy": ("SchemaPolicy", "SparkType"),
+    "spark_dynamo.schema.policy": (
+        "SchemaPolicy",
+        "SparkType",
+    ),
     "spark_dynamo.schema.storage": ("StorageForm",),
-    "spark_dynamo.schema.values": ("iter_models", "to_dataframe", "to_models"),
-    "spark_dynamo.schema.checks.violations": ("unchecked", "violations"),
+    "spark_dynamo.schema.values": (
+        "iter_models",
+        "to_dataframe",
+        "to_models",
+    ),
     "spark_dynamo.source.datasource": ("register",),
-    "spark_dynamo.source.explain": ("ReadPlan", "explain_read"),
-    "spark_dynamo.source.inference": ("InferredSchema", "infer_schema"),
-    "spark_dynamo.source.upgrade": ("UpgradeReport", "upgrade_table"),
+    "spark_dynamo.source.explain": (
+        "ReadPlan",
+        "explain_read",
+    ),
+    "spark_dynamo.source.inference": (
+        "InferredSchema",
+        "infer_schema",
+    ),
+    "spark_dynamo.source.upgrade": (
+        "UpgradeReport",
+        "upgrade_table",
+    ),
+    "spark_dynamo.timezones": (
+        "TimezoneManager",
+        "configure_timezone_from_config",
+        "convert_utc_to_user_tz",
+        "ensure_timezone_aware",
+        "get_timezone_manager",
+        "now_in_tz",
+        "set_global_timezone",
+        "to_user_timezone",
+        "to_utc",
+        "utcnow",
+        "validate_timezone_string",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AccessDeniedError",
+    "AsyncDynamoRepository",
+    "AsyncPipelineConfigRepository",
+    "AsyncPipelineRunLogsRepository",
+    "AsyncTableConfigRepository",
+    "AsyncTransaction",
+    "BaseDynamoRepository",
+    "Cache",
     "ConditionFailedError",
     "ConfigurationError",
     "ConnectionError",
@@ -151,55 +274,85 @@ __all__ = [
     "InferredSchema",
     "InvalidItemError",
     "InvalidResponseError",
+    "ItemAlreadyExistsError",
     "ItemError",
     "ItemNotFoundError",
     "KeyAttribute",
+    "LocalTimeError",
     "LogLevel",
     "MalformedItemError",
+    "MemoryCache",
     "MigrationError",
     "NewerVersionError",
     "OptionError",
     "PipelineConfig",
+    "PipelineConfigRepository",
     "PipelineRunLog",
+    "PipelineRunLogsRepository",
     "ReadPlan",
+    "RedisCache",
     "RequestFailedError",
     "Run",
+    "RunListener",
     "RunStatus",
+    "Runs",
     "SchemaComparison",
     "SchemaDifference",
     "SchemaError",
     "SchemaMismatchError",
     "SchemaPolicy",
+    "SparkDynamoDBIntegration",
     "SparkType",
     "StageInfo",
     "StorageForm",
     "TableConfig",
+    "TableConfigRepository",
     "TableNotFoundError",
     "TableType",
+    "TimezoneManager",
+    "Transaction",
     "UnwrittenItemsError",
     "UpgradeReport",
     "ValidationError",
+    "VersionConflictError",
     "__version__",
     "align",
     "compare",
+    "configure_timezone_from_config",
+    "convert_utc_to_user_tz",
+    "create_spark_session_with_dynamodb",
     "create_tables",
     "current_run",
+    "ensure_timezone_aware",
     "explain_read",
     "fingerprint",
+    "get_pipeline_config_for_spark",
+    "get_table_configs_for_spark",
+    "get_timezone_manager",
     "infer_schema",
     "iter_models",
     "local_dynamodb",
+    "log_pipeline_run_from_spark",
     "migration",
     "model_source",
     "model_type",
+    "now_in_tz",
     "pipeline_run",
     "reap",
     "register",
+    "register_run_listener",
+    "runs",
+    "set_global_timezone",
     "struct_type",
     "to_dataframe",
     "to_models",
+    "to_openlineage",
+    "to_user_timezone",
+    "to_utc",
     "unchecked",
     "upgrade_table",
+    "utcnow",
+    "validate_timezone_string",
     "violations",
 ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,8 +21,10 @@ from spark_dynamo.errors import (
     DynamoDBWrapperError,
     InvalidItemError,
     InvalidResponseError,
+    ItemAlreadyExistsError,
     ItemError,
     ItemNotFoundError,
+    LocalTimeError,
     MalformedItemError,
     MigrationError,
     NewerVersionError,
@@ -31,6 +35,7 @@ from spark_dynamo.errors import (
     TableNotFoundError,
     UnwrittenItemsError,
     ValidationError,
+    VersionConflictError,
     nearest,
     shorten,
     show_key,
@@ -79,6 +84,33 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
         "2 rows were not written to table 'orders', the first with the key {id='42', day=7}, because: it exists. Found: "
         "{'id': {'S': '42'}}. Set option 'conditionFailed' to 'skip' to write the others, or to a path that gets such rows "
         "[code=ConditionalCheckFailedException]",
+    ),
+    (
+        ItemAlreadyExistsError("orders", KEY, CAUSE, region="r"),
+        "Table 'orders' has an item with the key {id='42', day=7} already. To replace it, create it with overwrite=True, or "
+        "update it [region=r, code=ConditionalCheckFailedException]",
+    ),
+    (
+        VersionConflictError("orders", KEY),
+        "Item {id='42', day=7} of table 'orders' has changed since it was read. Read it again and repeat the change "
+        "[code=ConditionalCheckFailedException]",
+    ),
+    (
+        VersionConflictError("orders", KEY, 3, 5, CAUSE, code="TransactionCanceledException"),
+        "Item {id='42', day=7} of table 'orders' has changed since it was read: version 3 was read and 5 is stored. Read it "
+        "again and repeat the change [code=TransactionCanceledException]",
+    ),
+    (
+        LocalTimeError(
+            datetime(2026, 3, 29, 2, 30),
+            "Europe/Paris",
+            datetime(2026, 3, 29, 0, 30, tzinfo=UTC),
+            datetime(2026, 3, 29, 1, 30, tzinfo=UTC),
+            skipped=True,
+        ),
+        "2026-03-29 02:30:00 is skipped in Europe/Paris, where the clocks change: it could be 2026-03-29 00:30:00 or "
+        "2026-03-29 01:30:00 UTC. Give the time with its offset, or pass transition='fold' to take the one that the time's "
+        "fold says",
     ),
     (ItemNotFoundError("orders", KEY), "Table 'orders' has no item with the key {id='42', day=7}"),
     (
@@ -210,6 +242,15 @@ def test_a_cause_that_cannot_be_pickled_becomes_its_text(
     assert error.original_error is cause
 
 
+def test_facts_that_cannot_be_pickled_cross_as_their_text() -> None:
+    error = ConnectionError("What.", context=None, lock=threading.Lock(), tries=3)
+    error.whom = lambda: None  # type: ignore[attr-defined]
+    read = pickle.loads(pickle.dumps(error))
+    assert str(read) == str(error)
+    assert read.context["lock"].startswith("<unlocked _thread.lock object")
+    assert (read.context["tries"], read.whom[:9]) == (3, "<function")
+
+
 def test_a_chain_of_causes_survives() -> None:
     inner = RequestFailedError("inner", HostileError("x"), code="c")
     read = pickle.loads(pickle.dumps(UnwrittenItemsError("t", 1, [{"id": b"\x00"}], inner)))
@@ -248,12 +289,19 @@ def test_the_tree_is_the_one_that_the_docstring_draws() -> None:
     [
         (ConfigurationError, ValueError), (OptionError, ValueError), (ValidationError, ValueError), (SchemaError, TypeError),
         (SchemaMismatchError, SchemaError),
-        (ItemError, ValueError), (MalformedItemError, ValueError), (ItemNotFoundError, LookupError),
+        (LocalTimeError, ValueError), (ItemError, ValueError), (MalformedItemError, ValueError), (ItemNotFoundError, LookupError),
         (DynamoDBWrapperError, Exception),
     ],
 )  # fmt: skip
 def test_errors_are_also_builtin_ones(error: type[Exception], also: type[Exception]) -> None:
     assert issubclass(error, also)
+
+
+@pytest.mark.parametrize("name", spark_dynamo.errors.__all__)
+def test_errors_bear_the_name_by_which_they_are_imported(name: str) -> None:
+    error = getattr(spark_dynamo.errors, name)
+    assert (error.__module__, error.__qualname__) == ("spark_dynamo.errors", name)
+    assert pickle.loads(f"cspark_dynamo.errors\n{name}\n.".encode()) is error
 
 
 def test_shorten() -> None:

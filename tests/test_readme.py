@@ -18,6 +18,7 @@ from spark_dynamo.schema.annotations.reference import annotation_types
 from spark_dynamo.schema.drift.casts import cast_rows
 from spark_dynamo.source.option_table import OPTIONS
 from spark_dynamo.wire.types import LEAVES
+from tests.runs.report.questions import in_markdown
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -88,6 +89,7 @@ TABLES = {
     "types": types_table,
     "annotations": annotations_table,
     "casts": casts_table,
+    "questions": in_markdown,
 }
 
 

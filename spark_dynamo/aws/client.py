@@ -32,6 +32,7 @@ from botocore.parsers import ResponseParser, ResponseParserFactory
 
 from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.failures import check_answer, explain
+from spark_dynamo.telemetry import debug_logging
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -77,13 +78,19 @@ class Connection:
 
     @classmethod
     def from_config(cls, config: DynamoDBConfig) -> Connection:
-        """The connection that a configuration describes."""
+        """The connection that a configuration describes; with its `enable_debug_logging`, what it does is logged."""
+        if config.enable_debug_logging:
+            debug_logging()
         return cls(
             region=config.region_name,
             endpoint_url=config.endpoint_url,
+            profile=config.profile_name,
             access_key_id=_text(config.aws_access_key_id),
             secret_access_key=_text(config.aws_secret_access_key),
             session_token=_text(config.aws_session_token),
+            role_arn=config.role_arn,
+            external_id=_text(config.external_id),
+            role_session_name=config.role_session_name,
             connect_timeout=config.timeout_seconds,
             read_timeout=config.timeout_seconds,
             max_pool_connections=config.max_pool_connections,

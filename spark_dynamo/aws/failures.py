@@ -24,6 +24,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
+from spark_dynamo.aws.error_codes import CANCELLATIONS, LESS, SERVER_CODES, THROTTLING_CODES, meaning_of
 from spark_dynamo.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -31,25 +32,9 @@ from spark_dynamo.errors import (
     DynamoDBWrapperError,
     RequestFailedError,
     TableNotFoundError,
+    shorten,
 )
 
-THROTTLING_CODES = frozenset(
-    {
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "ReplicatedWriteConflictException",
-        "RequestLimitExceeded",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-    }
-)
-_SERVER_CODES = frozenset(
-    {"InternalServerError", "InternalFailure", "ServiceUnavailable", "RequestTimeout", "500", "503"}
-)
 _TRANSIENT_ERRORS = (
     ConnectTimeoutError,
     ConnectionClosedError,
@@ -59,15 +44,6 @@ _TRANSIENT_ERRORS = (
     ReadTimeoutError,
     ResponseStreamingError,
 )
-_CREDENTIAL_CODES = {
-    "ExpiredToken": "The session token has expired. Renew it, or let a role or profile renew it by itself",
-    "ExpiredTokenException": "The session token has expired. Renew it, or let a role or profile renew it by itself",
-    "IncompleteSignatureException": "AWS can't read the signature. Check the access key and the secret access key",
-    "InvalidClientTokenId": "AWS doesn't know the access key. Check it, and that it belongs to this partition",
-    "InvalidSignatureException": "The signature doesn't match. Check the secret access key and this machine's clock",
-    "MissingAuthenticationToken": "The request carries no credentials. Set a profile, a role or keys",
-    "UnrecognizedClientException": "AWS doesn't know the access key or session token. Check both, and the region",
-}
 _CONDITION_CODES = frozenset({"ConditionalCheckFailedException", "ConditionalCheckFailed"})
 _WAITING_CODES = frozenset(  # reasons of a cancelled transaction that pass
     {
@@ -78,7 +54,7 @@ _WAITING_CODES = frozenset(  # reasons of a cancelled transaction that pass
     }
 )
 _HOW_LONG = "; option retryTimeout says for how long it is tried"
-_LESS = "Raise the table's capacity, or lower the number of tasks"
+_MOST_REASONS = 5
 
 
 class CorruptAnswerError(Exception):
@@ -97,7 +73,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return error_code(error) in THROTTLING_CODES | _SERVER_CODES or status >= 500 or status == 429
+        return error_code(error) in THROTTLING_CODES | SERVER_CODES or status >= 500 or status == 429
     return isinstance(error, _TRANSIENT_ERRORS)
 
 
@@ -195,7 +171,7 @@ def explain_cancelled(table: str, key: str, reason: Cancellation, tried: str = "
     said = reason.message.removesuffix(".") or reason.code
     if tried:
         return RequestFailedError(
-            f"DynamoDB keeps cancelling transactions on table '{table}': {said}. {tried}{_HOW_LONG}. {_LESS}",
+            f"DynamoDB keeps cancelling transactions on table '{table}': {said}. {tried}{_HOW_LONG}. {LESS}",
             code=reason.code,
         )
     return RequestFailedError(
@@ -208,7 +184,7 @@ def explain_unprocessed(what: Literal["keys", "items"], table: str, tried: str) 
     """The error where DynamoDB leaves keys or items unprocessed until the patience is over."""
     return RequestFailedError(
         f"DynamoDB keeps leaving {what} of table '{table}' unprocessed, as it does where a table is throttled. "
-        f"{tried}{_HOW_LONG}. {_LESS}"
+        f"{tried}{_HOW_LONG}. {LESS}"
     )
 
 
@@ -255,23 +231,36 @@ def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], 
     code = error_code(error)
     said = str(error.response.get("Error", {}).get("Message", "")).removesuffix(".")
     about = f" on table '{table}'" if table else ""
-    if code == "ResourceNotFoundException":
+    meaning = meaning_of(code, said)
+    advice = f". {meaning.advice}" if meaning else ""
+    if meaning and meaning.kind == "missing":
         return TableNotFoundError(table or "?", error, code=code, **where)
-    if code == "AccessDeniedException":
-        return AccessDeniedError(
-            f"AWS denies the request{about}: {said}. Add the permission it names to the role or user",
-            error,
-            code=code,
-            **where,
-        )
-    if code in _CREDENTIAL_CODES:
-        return AccessDeniedError(_CREDENTIAL_CODES[code], error, code=code, **where)
-    if code in THROTTLING_CODES:
-        return RequestFailedError(
-            f"DynamoDB keeps throttling{about}: {said}{tried}. {_LESS}",
-            error,
-            code=code,
-            **where,
-        )
-    verb = "keeps failing" if is_transient(error) else "refused the request"
-    return RequestFailedError(f"DynamoDB {verb}{about}: {said}{tried}", error, code=code, **where)
+    if meaning and meaning.kind == "denied":
+        sentence = meaning.advice if meaning.hushed else f"AWS denies the request{about}: {said}{advice}"
+        return AccessDeniedError(sentence, error, code=code, **where)
+    if meaning and meaning.kind == "throttled":
+        verb = "keeps throttling"
+    else:
+        verb = "keeps failing" if is_transient(error) else "refused the request"
+    return RequestFailedError(
+        f"DynamoDB {verb}{about}: {said or code}{_reasons(error)}{tried}{advice}", error, code=code, **where
+    )
+
+
+def _reasons(error: ClientError) -> str:
+    """What DynamoDB says of the single actions of a cancelled transaction, and what to do about them."""
+    reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", ())
+    wrong = [
+        (n, str(reason.get("Code"))) for n, reason in enumerate(reasons, 1) if reason.get("Code", "None") != "None"
+    ]
+    if not wrong:
+        return ""
+    listed = "; ".join(
+        f"action {n}: {code}, {shorten(str(reasons[n - 1].get('Message', '')).removesuffix('.'))}"
+        for n, code in wrong[:_MOST_REASONS]
+    )
+    more = f"; and {len(wrong) - _MOST_REASONS} more" if len(wrong) > _MOST_REASONS else ""
+    advice = "".join(
+        f". {CANCELLATIONS[code]}" for code in dict.fromkeys(code for _, code in wrong) if code in CANCELLATIONS
+    )
+    return f". Of its {len(reasons)} actions, {listed}{more}{advice}"

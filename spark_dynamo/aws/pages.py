@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -96,11 +96,25 @@ def fetch_pages(requests: Requests, chains: Sequence[Chain], *, concurrency: int
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def fetch_in_turn(requests: Requests, chains: Sequence[Chain], limit: Callable[[], int | None]) -> Iterator[bytes]:
+    """The bodies of the pages of those chains one after the other, of which none is asked for before the caller wants it.
+
+    For callers who may have had enough at any page: `limit` says how many items the next one shall have at most, None for as many
+    as DynamoDB gives. Raises what `Requests.send` raises.
+    """
+    for chain in chains:
+        walk = _Walk(requests, chain)
+        while not walk.is_over:
+            walk.limit = limit()
+            yield walk.next_page()
+
+
 class _Walk:
     """A chain on its way: where its next request begins. One thread at a time asks it for a page."""
 
     def __init__(self, requests: Requests, chain: Chain) -> None:
         self.is_over = False
+        self.limit: int | None = None  # items of the next page of a Scan or Query
         self._requests = requests
         self._operation = chain.operation
         self._parameters = dict(chain.parameters)
@@ -126,7 +140,8 @@ class _Walk:
     def _next_part(self) -> bytes:
         """The next page of a Scan or Query."""
         with self._reserve(None) as reservation:
-            limits = [limit for limit in (self._parameters.get("Limit"), reservation.limit) if limit is not None]
+            given = (self._parameters.get("Limit"), self.limit, reservation.limit)
+            limits = [limit for limit in given if limit is not None]
             limit = {"Limit": min(limits)} if limits else {}
             body = self._send(self._operation, {**self._table(), **self._parameters, **limit}, reservation)
             items = scanned_items(body)

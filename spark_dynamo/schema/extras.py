@@ -1,6 +1,4 @@
-"""What else there is to know of models: whether something is one, in which of its structs further fields are welcome, and
-which annotations there are.
-"""
+"""What else there is to know of models: whether something is one, and in which of its structs further fields are welcome."""
 
 from __future__ import annotations
 

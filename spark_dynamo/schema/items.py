@@ -72,7 +72,8 @@ class ModelItems(Generic[ModelT]):
         def decoder(envelope: EnvelopeName) -> PageDecoder:
             return PageDecoder(read, table=table, key_names=key_names, envelope=envelope, version=self._version)
 
-        self._decoder, self._upgraded = decoder(envelope), decoder("Items")
+        self._decoder = decoder(envelope)
+        self._upgraded = self._decoder if envelope == "Items" or self._version is None else decoder("Items")
 
     def encode(self, models: Sequence[ModelT]) -> pa.StringArray:
         """The text of one item a model; ValidationError or InvalidItemError for one that DynamoDB can't take."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 
 from spark_dynamo.schema.ddl import leaf_ddl
+from spark_dynamo.schema.drift.comparison import one_line
 from spark_dynamo.wire.types import METADATA_KEY
 
 __all__ = ["OutlineRow", "outline"]
@@ -40,7 +41,7 @@ def outline(struct: StructType, prefix: str = "") -> Iterator[OutlineRow]:
         metadata = field.metadata or {}
         said = [str(metadata.get(key, "")) for key in (METADATA_KEY, "comment")]
         path = f"{prefix}{field.name}"
-        yield OutlineRow(*map(_line, (path, f"{text}{_not_null(field.nullable)}", *said)))
+        yield OutlineRow(*map(one_line, (path, f"{text}{_not_null(field.nullable)}", *said)))
         if inner is not None:
             yield from outline(inner, f"{path}{suffix}.")
 
@@ -62,7 +63,3 @@ def _type(kind: DataType) -> tuple[str, StructType | None, str]:
 
 def _not_null(nullable: bool) -> str:
     return "" if nullable else " NOT NULL"
-
-
-def _line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -92,15 +92,19 @@ class ModelRows(Generic[ModelT]):
         Raises ValidationError where the model refuses rows: the first 20 of a batch, each with its number and its fields.
         """
         known = frozenset(self.schema.names)
-        never_null = {field.name for field in self.schema if not field.nullable}
+        never_null = [field.name for field in self.schema if not field.nullable]
         start = 0
         for batch in batches:
             good: list[ModelT] = []
             problems: dict[str, str] = {}
             refused = 0
+            further = [name for name in batch.schema.names if name not in known]
             for place, row in enumerate(batch.to_pylist()):
-                given = self._load({n: value for n, value in row.items() if value is not None or n not in never_null})
-                given.update({name: value for name, value in row.items() if name not in known})
+                for name in never_null:
+                    if row.get(name, ...) is None:
+                        del row[name]
+                given = self._load(row)
+                given.update((name, row[name]) for name in further)
                 try:
                     good.append(self._validate(given))
                 except pydantic.ValidationError as error:

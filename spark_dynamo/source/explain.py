@@ -105,7 +105,11 @@ def explain_read(table: str, schema: StructType | str | None = None, **options: 
     found = find(parsed)
     full = None if schema is not None else full_schema(parsed, partial(_columns_of, parsed, found))
     given = projected_schema(full, parsed) if full is not None else _struct(schema)
-    reader = plan_read(parsed, found, given, full)
+    return plan_of(plan_read(parsed, found, given, full), found)
+
+
+def plan_of(reader: TableReader, found: Found) -> ReadPlan:
+    """What that reader of the table would do."""
     return _told(reader, _target(found, reader))
 
 

@@ -44,14 +44,14 @@ def to_attributes(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: to_attribute(value, name) for name, value in values.items()}
 
 
-def to_python(attribute: Mapping[str, Any]) -> Any:
-    """The Python value of one attribute value.
+def to_python(attribute: Mapping[str, Any], number: Callable[[str], Any] = Decimal) -> Any:
+    """The Python value of one attribute value; `number` makes that of a number's text.
 
     >>> to_python({"L": [{"NULL": True}, {"NS": ["1"]}]})
     [None, {Decimal('1')}]
     """
     ((tag, payload),) = attribute.items()
-    return _READ[tag](payload)
+    return _READ[tag](payload, number)
 
 
 def to_attribute(value: Any, path: str = "") -> dict[str, Any]:
@@ -69,17 +69,17 @@ def to_attribute(value: Any, path: str = "") -> dict[str, Any]:
     return write(value, path)
 
 
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "S": lambda text: text,
-    "N": Decimal,
-    "BOOL": lambda flag: flag,
-    "NULL": lambda _: None,
-    "B": b64decode,
-    "L": lambda values: [to_python(value) for value in values],
-    "M": to_values,
-    "SS": set,
-    "NS": lambda texts: set(map(Decimal, texts)),
-    "BS": lambda texts: set(map(b64decode, texts)),
+_READ: Mapping[str, Callable[[Any, Callable[[str], Any]], Any]] = {
+    "S": lambda text, number: text,
+    "N": lambda text, number: number(text),
+    "BOOL": lambda flag, number: flag,
+    "NULL": lambda _, number: None,
+    "B": lambda text, number: b64decode(text),
+    "L": lambda values, number: [to_python(value, number) for value in values],
+    "M": lambda values, number: {name: to_python(value, number) for name, value in values.items()},
+    "SS": lambda texts, number: set(texts),
+    "NS": lambda texts, number: set(map(number, texts)),
+    "BS": lambda texts, number: set(map(b64decode, texts)),
 }
 
 

@@ -1,13 +1,13 @@
 """All benchmarks in order: `python -m tests.benchmarks [--scale 0.1] [--runs 3] [--peer-python PATH]`."""
 
-from tests.benchmarks import latency, memory, reading, writing
+from tests.benchmarks import latency, listener, memory, reading, writing
 from tests.benchmarks.harness import print_facts, settings
 
 
 def main() -> None:
     chosen = settings("All benchmarks.")
     print_facts(chosen)
-    for benchmark in (reading, writing, latency, memory):
+    for benchmark in (reading, writing, latency, memory, listener):
         benchmark.run(chosen)
 
 

@@ -10,14 +10,16 @@ from typing import Any
 import pydantic
 import pytest
 
-import spark_dynamo.config
 from spark_dynamo.aws.client import Connection
 from spark_dynamo.config import (
     ENVIRONMENT_VARIABLES,
     ConfigurationOverrideWarning,
     DynamoDBConfig,
     Secret,
+    configuration,
+    names,
     physical_table_name,
+    secrets,
 )
 from spark_dynamo.errors import ConfigurationError
 
@@ -36,6 +38,10 @@ def test_the_fields_have_the_documented_defaults() -> None:
         "aws_access_key_id": None,
         "aws_secret_access_key": None,
         "aws_session_token": None,
+        "profile_name": None,
+        "role_arn": None,
+        "external_id": None,
+        "role_session_name": "spark-dynamo",
         "region_name": "us-east-1",
         "endpoint_url": None,
         "table_prefix": "",
@@ -53,9 +59,6 @@ def test_the_fields_have_the_documented_defaults() -> None:
 @pytest.mark.parametrize(
     ("field", "text", "value"),
     [
-        ("aws_access_key_id", "key", "key"),
-        ("aws_secret_access_key", "secret", "secret"),
-        ("aws_session_token", "token", "token"),
         ("region_name", "eu-west-1", "eu-west-1"),
         ("endpoint_url", "http://localhost:4566", "http://localhost:4566"),
         ("table_prefix", "myapp", "myapp"),
@@ -74,6 +77,20 @@ def test_each_variable_sets_its_field(
     assert getattr(DynamoDBConfig.from_env(), field) != value
     monkeypatch.setenv(ENVIRONMENT_VARIABLES[field], text)
     assert getattr(DynamoDBConfig.from_env(), field) == value
+
+
+def test_the_variables_of_credentials_set_their_fields_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    texts = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
+    (tmp_path / ".env").write_text("".join(f"{name}={text}\n" for name, text in texts.items()))
+    for _ in range(2):
+        config = DynamoDBConfig.from_env()
+        assert (config.aws_access_key_id, config.aws_secret_access_key) == ("key", "secret")
+        assert config.aws_session_token == "token"
+        (tmp_path / ".env").unlink(missing_ok=True)
+        for name, text in texts.items():
+            monkeypatch.setenv(name, text)
 
 
 @pytest.mark.parametrize("variable", ["RETRIES", "TABLE_PREFIX", "REGION_NAME", "retries", "aws_region"])
@@ -237,7 +254,7 @@ def test_nothing_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
 def test_no_error_shows_a_secret() -> None:
     with pytest.raises(ConfigurationError) as refused:
         DynamoDBConfig(aws_secret_access_key=[HIDDEN], environment="x")
-    config = DynamoDBConfig(aws_secret_access_key="other")
+    config = DynamoDBConfig(aws_access_key_id="some", aws_secret_access_key="other")
     with pytest.raises(ConfigurationError, match="can't be changed") as frozen:
         config.aws_secret_access_key = HIDDEN  # type: ignore[assignment]
     for error in (refused.value, frozen.value):
@@ -293,7 +310,7 @@ def test_names_that_dynamodb_does_not_allow(table: str, prefix: str, environment
 
 def test_spark_options_hold_what_is_set_as_plain_text() -> None:
     assert DynamoDBConfig().spark_options() == {"region": "us-east-1", "environment": "dev"}
-    config = DynamoDBConfig.for_local_development(table_prefix="myapp", aws_session_token="token")
+    config = DynamoDBConfig.for_local_development(table_prefix="myapp")
     with pytest.raises(AttributeError):
         config.aws_access_key_id.startswith("local")
     options = DynamoDBConfig(
@@ -324,4 +341,6 @@ def test_a_connection_gets_credentials_as_plain_text() -> None:
 
 
 def test_the_examples_run() -> None:
-    assert doctest.testmod(spark_dynamo.config).failed == 0
+    examples = [doctest.testmod(module) for module in (configuration, names, secrets)]
+    assert sum(example.failed for example in examples) == 0
+    assert sum(example.attempted for example in examples) >= 12

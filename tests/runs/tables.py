@@ -16,7 +16,7 @@ from spark_dynamo.aws.tables import create_table, wait_until_active
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.metadata.models import PipelineRunLog
 from spark_dynamo.metadata.tables import METADATA_TABLES
-from spark_dynamo.runs.store import LEASE, OWNER, RunStore
+from spark_dynamo.run_logs.store import LEASE, OWNER, RunStore
 from spark_dynamo.schema.items import ModelItems
 from tests.conftest import Server
 

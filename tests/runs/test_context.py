@@ -19,9 +19,9 @@ from pyspark.sql import SparkSession
 
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import RunStatus
-from spark_dynamo.runs.context import current_run, pipeline_run
-from spark_dynamo.runs.process import close_recorders, flush_recorders
-from spark_dynamo.runs.run import Run
+from spark_dynamo.run_logs.context import current_run, pipeline_run
+from spark_dynamo.run_logs.process import close_recorders, flush_recorders
+from spark_dynamo.run_logs.run import Run
 from tests.conftest import Server
 from tests.runs.tables import RunTable, run_table
 
@@ -177,8 +177,8 @@ def test_runs_in_a_run_know_it(table: RunTable) -> None:
         assert current_run() is outer
     assert flush_recorders(5)
     assert table.log(outer.run_id).tags == {}
-    assert table.log(inner.run_id).tags == {"a": "b", "parent_run_id": outer.run_id}
-    assert table.log(innermost.run_id).tags == {"parent_run_id": inner.run_id}
+    assert table.log(inner.run_id).tags == {"a": "b", "parent_run_id": outer.run_id, "parent_pipeline_id": "outer"}
+    assert table.log(innermost.run_id).tags == {"parent_run_id": inner.run_id, "parent_pipeline_id": "inner"}
 
 
 def test_threads_do_not_mix(table: RunTable) -> None:
@@ -224,7 +224,7 @@ def test_asyncio_tasks_do_not_mix_and_know_the_run_around_them(table: RunTable) 
     for name, run in zip("ab", runs, strict=True):
         log = table.log(run.run_id)
         assert [message["message"] for message in log.log_messages] == [f"{name} {number}" for number in range(20)]
-        assert log.tags == {"parent_run_id": outer.run_id}
+        assert log.tags == {"parent_run_id": outer.run_id, "parent_pipeline_id": "outer"}
 
 
 def test_what_comes_after_the_end_is_not_noted(table: RunTable, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
-from spark_dynamo.runs.reaper import reap
+from spark_dynamo.run_logs.reaper import reap
 from tests.conftest import Server
 from tests.runs.tables import RunTable, run_table, until
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 BEGIN = """
 import logging, os, signal, sys, threading, time
 logging.basicConfig(format="%(message)s")
-from spark_dynamo.runs.context import pipeline_run
+from spark_dynamo.run_logs.context import pipeline_run
 """
 # the process says that the run is open, and waits for what is done to it
 OPEN = """

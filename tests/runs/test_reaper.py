@@ -11,8 +11,8 @@ import pytest
 
 from spark_dynamo.errors import TableNotFoundError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
-from spark_dynamo.runs.reaper import reap
-from spark_dynamo.runs.store import LEASE, OWNER, lease_text
+from spark_dynamo.run_logs.reaper import reap
+from spark_dynamo.run_logs.store import LEASE, OWNER, lease_text
 from tests.conftest import Server
 from tests.runs.tables import ITEMS, RunTable, run_table
 from tests.servers.faulty import every, faulty_server
@@ -53,7 +53,7 @@ def test_runs_whose_lease_ran_out_are_lost(server: Server, indexes: bool, caplog
     table = run_table(server, indexes=indexes)
     fill(table)
     before = {item["run_id"]["S"]: item for item in server.items(table.name)}
-    caplog.set_level(logging.INFO, "spark_dynamo.runs")
+    caplog.set_level(logging.INFO, "spark_dynamo.run_logs")
     lost = reap(table.config(), now=NOW)
     assert {run.run_id for run in lost} == {"dead", "dead before it began"}
     log = table.log("dead")

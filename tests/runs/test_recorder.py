@@ -16,10 +16,10 @@ import pytest
 
 from spark_dynamo.aws.client import Connection
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
-from spark_dynamo.runs.events import Ended, Logged, StageStarted
-from spark_dynamo.runs.recorder import Recorder
-from spark_dynamo.runs.state import RunState
-from spark_dynamo.runs.store import LEASE, NUMBER, OWNER, RunStore
+from spark_dynamo.run_logs.events import Ended, Logged, StageStarted
+from spark_dynamo.run_logs.recorder import Recorder
+from spark_dynamo.run_logs.state import RunState
+from spark_dynamo.run_logs.store import LEASE, NUMBER, OWNER, RunStore
 from tests.conftest import Server
 from tests.runs.tables import RunTable, run_table, until
 from tests.servers.faulty import READ_TIMEOUT, FaultyServer, every, faulty_server
@@ -93,7 +93,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         record.getMessage()
         for record in caplog.records
-        if record.name.startswith("spark_dynamo.runs") and record.levelno >= logging.WARNING
+        if record.name.startswith("spark_dynamo.run_logs") and record.levelno >= logging.WARNING
     ]
 
 
@@ -337,6 +337,7 @@ def test_what_is_set_up_wrong_costs_the_caller_nothing_and_is_told_once(
         recorder.changed(state, urgent=True)
         recorder.changed(end(state), urgent=True)
     assert time.monotonic() - started < 0.2
+    until(lambda: recorder.last_error)  # the first request may take a while to be made
     assert not recorder.close(1.5)
     assert missed(recorder) == {state.run_id: state.snapshot() for state in states}
     told, where = warnings_of(caplog)

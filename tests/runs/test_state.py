@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus
-from spark_dynamo.runs.events import (
+from spark_dynamo.run_logs.events import (
     Checked,
     Described,
     Ended,
@@ -24,7 +24,7 @@ from spark_dynamo.runs.events import (
     TableRead,
     TableWritten,
 )
-from spark_dynamo.runs.state import RunState
+from spark_dynamo.run_logs.state import RunState
 
 START = datetime(2026, 11, 1, 8, tzinfo=UTC)
 

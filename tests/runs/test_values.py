@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus, StageInfo
-from spark_dynamo.runs import context, failures, state, store, values
-from spark_dynamo.runs.failures import failure_of
-from spark_dynamo.runs.values import LARGEST_LOG, fit, plain, text
+from spark_dynamo.run_logs import context, failures, state, store, values
+from spark_dynamo.run_logs.failures import failure_of
+from spark_dynamo.run_logs.values import LARGEST_LOG, fit, plain, text
 from spark_dynamo.wire.sizes import item_size
 from tests.runs.tables import ITEMS
 

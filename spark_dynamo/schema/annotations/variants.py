@@ -24,6 +24,7 @@ from spark_dynamo.schema.annotations.leaves import LEAVES
 from spark_dynamo.schema.annotations.places import Place
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.wire.kernels import EMPTY_NAME, EMPTY_SET, number_problem
+from spark_dynamo.wire.native import to_python
 from spark_dynamo.wire.variant import decode_variant, encode_variant
 
 __all__ = ["any_node", "attribute_of", "dump_variant", "is_any", "load_variant", "value_of"]
@@ -152,27 +153,10 @@ def value_of(attribute: Attribute) -> Any:
     >>> value_of({"M": {"price": {"N": "1.50"}, "count": {"N": "3"}}})
     {'price': Decimal('1.50'), 'count': 3}
     """
-    ((tag, payload),) = attribute.items()
-    return _READERS[tag](payload)
+    return to_python(attribute, _read_number)
 
 
 def _read_number(text: str) -> int | Decimal:
     number = Decimal(text)
     exponent = number.as_tuple().exponent
     return int(number) if isinstance(exponent, int) and exponent == 0 else number
-
-
-_READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
-    {
-        "NULL": lambda _: None,
-        "BOOL": bool,
-        "S": str,
-        "N": _read_number,
-        "B": base64.b64decode,
-        "L": lambda payload: [value_of(element) for element in payload],
-        "M": lambda payload: {name: value_of(held) for name, held in payload.items()},
-        "SS": set,
-        "NS": lambda payload: {_read_number(text) for text in payload},
-        "BS": lambda payload: {base64.b64decode(text) for text in payload},
-    }
-)

@@ -133,9 +133,9 @@ def _mark(row: Row) -> str:
 def _cells(row: Row) -> tuple[str, str, str, str]:
     kinds = [(severity, [d.kind for d in row.differences if d.severity == severity]) for severity in _BY_WEIGHT]
     said = "; ".join(f"{severity}: {', '.join(of_it)}" for severity, of_it in kinds if of_it)
-    return _line(row.path or "(order)"), _line(row.expected or "-"), _line(row.actual or "-"), said
+    return one_line(row.path or "(order)"), one_line(row.expected or "-"), one_line(row.actual or "-"), said
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """The text on one line, with nothing that a terminal would obey."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -1,0 +1,42 @@
+"""`spark-dynamo local` and `spark-dynamo demo`: a DynamoDB on this machine, and what the package does with one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: spark-dynamo local --port 8000")(local)
+    app.command(epilog="Example: spark-dynamo demo")(demo)
+
+
+def local(port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8000) -> None:
+    """Run a local DynamoDB in the foreground until Ctrl-C; its tables are gone then."""
+    from rich.console import Console
+
+    from spark_dynamo.local import LocalDynamoDB
+
+    console = Console(highlight=False)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with LocalDynamoDB(port, share=False) as server:
+        console.print(f"Local DynamoDB at [bold]{server.endpoint_url}[/bold]. To use it, in another terminal:")
+        console.print(f"  export DYNAMODB_ENDPOINT_URL={server.endpoint_url} AWS_REGION={server.region}")
+        console.print("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local")
+        console.print("Ctrl-C ends it.")
+        ended.wait()
+
+
+def demo() -> None:
+    """Write real tables to a local DynamoDB, read them back, and answer a question with them in Spark."""
+    from rich.console import Console
+
+    from spark_dynamo.demo import run
+
+    run(Console(highlight=False))

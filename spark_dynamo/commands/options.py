@@ -1,0 +1,166 @@
+"""The options that all commands share: where DynamoDB is, as whom to speak to it, how tables are named, and the output's form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from spark_dynamo.aws.client import Connection
+    from spark_dynamo.config import DynamoDBConfig
+    from spark_dynamo.source.options import SourceOptions
+
+Format: TypeAlias = Literal["table", "json", "csv"]
+Stage: TypeAlias = Literal["dev", "staging", "prod"]
+
+_WHERE = "Where and how"
+_COMPLETION_SECONDS = 1.0  # a shell that waits longer for names is worse than one without
+
+EndpointUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint-url",
+        metavar="URL",
+        help="Where DynamoDB listens, such as http://127.0.0.1:8000.",
+        rich_help_panel=_WHERE,
+    ),
+]
+Region: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--region", metavar="NAME", help="The AWS region, such as eu-central-1.", rich_help_panel=_WHERE),
+]
+Profile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--profile", metavar="NAME", help="The AWS profile whose credentials are taken.", rich_help_panel=_WHERE
+    ),
+]
+Environment: TypeAlias = Annotated[
+    Stage | None,
+    typer.Option("--environment", help="Part of the metadata tables' names, but for prod.", rich_help_panel=_WHERE),
+]
+TablePrefix: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--table-prefix", metavar="TEXT", help="First part of the metadata tables' names.", rich_help_panel=_WHERE
+    ),
+]
+Output: TypeAlias = Annotated[
+    Format,
+    typer.Option("--output", "-o", help="A table for people, a JSON array, or CSV with a header."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What those options say; None is left to the environment, `.env` and AWS's own chain."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    environment: str | None = None
+    table_prefix: str | None = None
+
+    def options(self, table: str, **more: object) -> SourceOptions:
+        """The data source's options for a table there; `more` are further ones, in its spelling."""
+        from spark_dynamo.source.options import SourceOptions, option_texts
+
+        given = {
+            "endpointUrl": self.endpoint_url,
+            "region": self.region,
+            "profile": self.profile,
+            "environment": self.environment,
+            "tablePrefix": self.table_prefix,
+        }
+        return SourceOptions(option_texts({**given, **more, "table": table}))
+
+    def connection(self) -> Connection:
+        """How to reach it."""
+        from spark_dynamo.source.location import connection
+
+        return connection(self.options("any"))
+
+    def client(self) -> Any:
+        """boto3's client for it."""
+        from spark_dynamo.aws.client import dynamodb_client
+
+        return dynamodb_client(self.connection())
+
+    def physical_name(self, table: str) -> str:
+        """The name in DynamoDB of a table, which may be a metadata table's logical name."""
+        from spark_dynamo.source.location import physical_name
+
+        return physical_name(self.options(table))
+
+    def metadata_names(self) -> dict[str, str]:
+        """The metadata tables' logical names by their names in DynamoDB."""
+        from spark_dynamo.metadata.tables import METADATA_TABLES
+
+        return {self.physical_name(name): name for name in METADATA_TABLES}
+
+
+def config_from(
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    environment: str | None = None,
+    table_prefix: str | None = None,
+) -> DynamoDBConfig:
+    """The configuration of the environment and `.env`, in which what is given here wins.
+
+    Where nothing of these names a region, it is the one of AWS's own chain, such as the profile's. Raises ConfigurationError
+    where the environment's values can't be used.
+    """
+    from spark_dynamo.config import DynamoDBConfig
+
+    config = DynamoDBConfig.from_env()
+    given: dict[str, Any] = {
+        "endpoint_url": endpoint_url,
+        "region_name": region,
+        "environment": environment,
+        "table_prefix": table_prefix,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if profile is not None:
+        # a profile that is named is meant, whatever keys the environment has
+        keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key", "aws_session_token"))
+        given |= {**keys, "profile_name": profile}
+    if "region_name" not in {*given, *config.model_fields_set}:
+        given["region_name"] = Place(endpoint_url, region, profile).client().meta.region_name
+    return config.model_copy(update=given)
+
+
+def complete_table(context: typer.Context, incomplete: str) -> list[str]:
+    """The names of tables that begin so, for the shell; the logical ones alone where DynamoDB does not answer within a second."""
+    given = context.params
+    place = Place(*(given.get(name) for name in ("endpoint_url", "region", "profile", "environment", "table_prefix")))
+    names: list[str] = []
+    with suppress(Exception):  # a shell has no use for whatever goes wrong
+        names.extend(place.metadata_names().values())
+        names.extend(_tables(place))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _tables(place: Place) -> Iterator[str]:
+    from spark_dynamo.aws.client import dynamodb_client
+    from spark_dynamo.aws.listing import list_tables
+
+    hasty = replace(
+        place.connection(), connect_timeout=_COMPLETION_SECONDS, read_timeout=_COMPLETION_SECONDS, max_attempts=1
+    )
+    return list_tables(dynamodb_client(hasty))
+
+
+TableName: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="TABLE",
+        help="A table's name in DynamoDB, or a metadata table's logical name.",
+        autocompletion=complete_table,
+        show_default=False,
+    ),
+]

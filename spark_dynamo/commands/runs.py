@@ -1,0 +1,289 @@
+"""`spark-dynamo runs` lists runs and marks lost ones; `spark-dynamo run` shows one, follows it, or runs a job as one."""
+
+from __future__ import annotations
+
+import re
+import threading
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from spark_dynamo.commands.options import (
+    EndpointUrl,
+    Environment,
+    Format,
+    Output,
+    Profile,
+    Region,
+    TablePrefix,
+    config_from,
+)
+from spark_dynamo.commands.output import show, show_record
+from spark_dynamo.errors import ConfigurationError, ItemNotFoundError, shorten
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from spark_dynamo.config import DynamoDBConfig
+    from spark_dynamo.metadata.models import PipelineRunLog
+
+__all__ = ["register"]
+
+_COLUMNS = (
+    *("status", "pipeline_id", "run_id", "trigger_type", "start_time", "end_time", "duration_seconds"),
+    *("rows_read", "rows_written", "total_records_failed", "data_quality_passed", "error_message"),
+)
+_FAILED, _INTERRUPTED = 3, 130
+_ENDED_BADLY = frozenset({"failed", "cancelled", "lost"})
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_WIDE = 160  # columns, where no terminal says how many there are
+
+PipelineId = Annotated[
+    str | None, typer.Option("--pipeline-id", metavar="ID", help="Only runs of that pipeline.", show_default=False)
+]
+Timezone = Annotated[
+    str | None, typer.Option("--timezone", metavar="NAME", help="IANA zone of times, such as Europe/London.")
+]
+
+listing = typer.Typer(
+    invoke_without_command=True,
+    help="List runs, newest first. A run whose driver died without a word is lost, and marked so where that is allowed.",
+    epilog="Example: spark-dynamo runs --pipeline-id sales --status failed --since 7d --output csv",
+)
+
+
+@listing.callback()
+def list_runs(
+    context: typer.Context,
+    pipeline_id: PipelineId = None,
+    status: Annotated[
+        list[str] | None, typer.Option(metavar="STATUS", help="Only runs that stand so; may be given several times.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, metavar="N", help="How many runs at most.")] = 20,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="Begun no longer ago than 90m, 24h, 7d, 2w, or since an ISO time."),
+    ] = None,
+    timezone: Timezone = None,
+    output: Output = "table",
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    environment: Environment = None,
+    table_prefix: TablePrefix = None,
+) -> None:
+    """List runs, newest first; `reap` marks lost ones."""
+    if context.invoked_subcommand is not None:
+        return
+    from spark_dynamo.run_logs.report.runs import runs
+
+    found = runs(
+        config_from(endpoint_url, region, profile, environment, table_prefix),
+        pipeline_id=pipeline_id,
+        status=status or None,
+        since=None if since is None else _since(since),
+        last=last,
+        user_timezone=timezone,
+    )
+    console = _console()
+    if output == "table" and console.is_terminal:
+        console.print(found)
+        return
+    in_zone = found.timezone if output == "table" else UTC
+    rows = [_in_zone(log.model_dump(), in_zone) for log in found]
+    show(rows, list(rows[0]) if rows and output == "json" else _COLUMNS, output)
+
+
+@listing.command("reap", epilog="Example: spark-dynamo runs reap --environment prod")
+def reap_runs(
+    output: Output = "table",
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    environment: Environment = None,
+    table_prefix: TablePrefix = None,
+) -> None:
+    """Mark each run as lost that is open though its lease has run out, and list them."""
+    from spark_dynamo.run_logs.reaper import reap
+
+    lost = reap(config_from(endpoint_url, region, profile, environment, table_prefix))
+    columns = ("run_id", "pipeline_id", "lease_expires_at", "owner")
+    show(
+        [{name: getattr(run, name) for name in columns} for run in lost],
+        columns,
+        output,
+        f"Marked as lost: {len(lost)}",
+    )
+
+
+class _RunCommand(TyperCommand):
+    """Options may stand behind a run's id; behind a job, all belongs to the job."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        is_launch = any(argument.partition("=")[0] == "--pipeline-id" for argument in args)
+        ctx.allow_interspersed_args = not is_launch
+        return super().parse_args(ctx, args)
+
+
+def run(
+    target: Annotated[
+        str, typer.Argument(metavar="RUN_ID | JOB.py", help="A run's id; or, with --pipeline-id, a Python file.")
+    ],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="The job's own arguments.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show it live until it ends.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.05, metavar="SECONDS", help="Seconds between two looks at a run that is followed.")
+    ] = 2.0,
+    timezone: Timezone = None,
+    output: Output = "table",
+    pipeline_id: Annotated[
+        str | None,
+        typer.Option(
+            "--pipeline-id", metavar="ID", help="Run the job as a run of that pipeline.", rich_help_panel="A job"
+        ),
+    ] = None,
+    trigger_type: Annotated[
+        str, typer.Option(metavar="TEXT", help="What starts the job.", rich_help_panel="A job")
+    ] = "manual",
+    created_by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who starts the job.", rich_help_panel="A job")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A tag of the run.", rich_help_panel="A job")
+    ] = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    environment: Environment = None,
+    table_prefix: TablePrefix = None,
+) -> None:
+    """Show a run, with its stages, figures, checks, messages and error; or run a job whose run log writes itself.
+
+    Exit codes of a run that is shown: 0: it succeeded, or has not ended. 3: it failed, was cancelled or is lost.
+
+    130: Ctrl-C ended --follow; the run goes on. 1: an error of this command. 2: a wrong use of it.
+
+    A job's exit code is the job's own.
+    """
+    config = config_from(endpoint_url, region, profile, environment, table_prefix)
+    if pipeline_id is not None:
+        from spark_dynamo.run_logs.settings import RunSettings
+
+        settings = RunSettings(
+            pipeline_id=pipeline_id,
+            trigger_type=trigger_type,
+            config=config,
+            created_by=created_by,
+            tags=_tags(tag or []),
+        )
+        from spark_dynamo.run_logs.launch import launch
+
+        raise typer.Exit(launch(target, arguments or [], settings))
+    if arguments:
+        raise typer.BadParameter(
+            f"one run is shown at a time, and '{shorten(arguments[0])}' is one more; to run a job, name its pipeline before "
+            "it: spark-dynamo run --pipeline-id sales job.py"
+        )
+    log = _show_run(config, target, _zone(config, timezone), output, interval if follow else None)
+    raise typer.Exit(_FAILED if log.status in _ENDED_BADLY else 0)
+
+
+def _show_run(
+    config: DynamoDBConfig, run_id: str, zone: tzinfo, output: Format, interval: float | None
+) -> PipelineRunLog:
+    from spark_dynamo.run_logs.report.standing import is_open
+    from spark_dynamo.run_logs.report.terminal import run_view
+
+    log = _log_of(config, run_id)
+    if interval is not None and is_open(log):
+        try:
+            log = _follow(config, log, zone, interval, is_shown=output == "table")
+        except KeyboardInterrupt:
+            typer.echo("No longer followed; the run goes on.", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+    elif output == "table":
+        _console().print(run_view(log, zone, datetime.now(UTC)))
+    if output != "table":
+        show_record(log.model_dump(), output)
+    return log
+
+
+def _follow(
+    config: DynamoDBConfig, log: PipelineRunLog, zone: tzinfo, interval: float, *, is_shown: bool
+) -> PipelineRunLog:
+    """Show a run anew at each look, until it has ended; what is no terminal gets it once, at the end."""
+    from rich.live import Live
+
+    from spark_dynamo.run_logs.report.standing import is_open
+    from spark_dynamo.run_logs.report.terminal import run_view
+
+    pause = threading.Event()
+    console = _console()
+    console.quiet = not is_shown
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        while True:
+            live.update(run_view(log, zone, datetime.now(UTC)), refresh=True)
+            if not is_open(log):
+                return log
+            pause.wait(interval)
+            log = _log_of(config, log.run_id)
+
+
+def _log_of(config: DynamoDBConfig, run_id: str) -> PipelineRunLog:
+    from spark_dynamo.run_logs.report.reading import read_run
+
+    log = read_run(config, run_id)
+    if log is None:
+        raise ItemNotFoundError(config.get_table_name("pipeline_run_logs"), {"run_id": run_id})
+    return log
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in console._environ:
+        console.width = _WIDE
+    return console
+
+
+def _since(text: str) -> datetime | timedelta:
+    if found := re.fullmatch(r"(\d{1,6})([mhdw])", text.strip()):
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(
+            f"{shorten(repr(text))} is neither a duration such as 90m, 24h, 7d, 2w nor a time such as 2026-11-01T08:00",
+            param_hint="--since",
+        ) from None
+
+
+def _zone(config: DynamoDBConfig, timezone: str | None) -> tzinfo:
+    from spark_dynamo.run_logs.report.runs import Runs
+
+    return Runs([], timezone=timezone or config.user_timezone or config.default_timezone).timezone
+
+
+def _in_zone(values: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
+    return {name: value.astimezone(zone) if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _tags(tags: list[str]) -> dict[str, str]:
+    named = dict(tag.partition("=")[::2] for tag in tags)
+    if any("=" not in tag or tag.startswith("=") for tag in tags):
+        raise ConfigurationError(f"Tags are written as NAME=VALUE, as in team=sales, not {shorten(repr(tags))}")
+    return named
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands `runs` and `run`."""
+    app.add_typer(listing, name="runs")
+    app.command(
+        "run",
+        cls=_RunCommand,
+        epilog="Examples: spark-dynamo run 5f0c2a9e8b7d4c6fa1b2c3d4e5f60718 --follow\n\n"
+        "spark-dynamo run --pipeline-id sales job.py --day 2026-11-01",
+    )(run)

@@ -1,0 +1,221 @@
+"""`SparkDynamoDBIntegration`: sessions, reads, writes, runs and statistics of pipelines."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from spark_dynamo.config import DynamoDBConfig
+from spark_dynamo.config.secrets import Options
+from spark_dynamo.integration.sessions import base_settings, session_with
+from spark_dynamo.integration.settings import (
+    RESOURCES,
+    SECRET_OPTIONS,
+    as_text,
+    option_texts,
+    resource_settings,
+    setting_texts,
+)
+from spark_dynamo.metadata.models import DataFormat, PipelineConfig, TableConfig
+from spark_dynamo.metadata.repositories import (
+    PipelineConfigRepository,
+    PipelineRunLogsRepository,
+    TableConfigRepository,
+)
+from spark_dynamo.run_logs.context import pipeline_run
+from spark_dynamo.run_logs.events import Figures
+from spark_dynamo.run_logs.run import Run
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_log = logging.getLogger(__name__)
+
+
+class SparkDynamoDBIntegration:
+    """Sessions, reads, writes, runs and statistics of pipelines, by their rows in the metadata tables.
+
+    `config` is `DynamoDBConfig.for_pyspark()` where it is None. Nothing is asked of DynamoDB before the first call; an unknown
+    pipeline or table raises ItemNotFoundError. The repositories are there for all else: `pipeline_repo`, `table_repo`, `logs_repo`.
+
+    >>> SparkDynamoDBIntegration(DynamoDBConfig(table_prefix="myapp")).table_repo.physical_table_name
+    'myapp_dev_table_config'
+    """
+
+    def __init__(self, config: DynamoDBConfig | None = None) -> None:
+        self.config = config or DynamoDBConfig.for_pyspark()
+        self.pipeline_repo = PipelineConfigRepository(self.config)
+        self.table_repo = TableConfigRepository(self.config)
+        self.logs_repo = PipelineRunLogsRepository(self.config)
+        self._pipelines: dict[str, PipelineConfig] = {}  # as they were when their sessions were made
+        self._runs: dict[str, Run] = {}  # the open ones of this object's contexts
+        self._spark: SparkSession | None = None
+
+    def get_spark_config_from_pipeline(self, pipeline_id: str) -> dict[str, str]:
+        """The settings of the pipeline's Spark session, as texts.
+
+        `cpu_cores` become spark.executor.cores, `memory_gb` spark.executor.memory in MiB (a part of one counts as a whole), the
+        name spark.app.name; what `spark_config` says itself wins, and the log tells where it differs. The configuration's region
+        goes to S3A, its keys too unless they are for another endpoint; the dict's repr hides them. Raises ConfigurationError for
+        a value that is no setting.
+        """
+        pipeline = self.pipeline_repo.get_or_raise(pipeline_id)
+        self._pipelines[pipeline_id] = pipeline
+        settings = {**base_settings(self.config, f"Pipeline-{pipeline.pipeline_name}"), **resource_settings(pipeline)}
+        for name, value in pipeline.spark_config.items():
+            setting = as_text(value, f"Pipeline '{pipeline_id}': setting '{name}' of spark_config")
+            if setting is None:
+                continue
+            if name in RESOURCES and settings.get(name, setting) != setting:
+                _log.warning(
+                    "Pipeline '%s': spark_config says %s=%s, which wins over %s (%s)",
+                    pipeline_id,
+                    name,
+                    setting,
+                    RESOURCES[name],
+                    settings[name],
+                )
+            settings[name] = setting
+        return Options(settings.items(), hidden=SECRET_OPTIONS)
+
+    def create_spark_session(
+        self, pipeline_id: str, additional_config: Mapping[str, object] | None = None
+    ) -> SparkSession:
+        """A Spark session with the pipeline's settings and, above them, `additional_config`.
+
+        Where a session runs already, that one is given with the settings that it can still take, and the log names the others.
+        """
+        settings = self.get_spark_config_from_pipeline(pipeline_id)
+        self._spark = session_with({**settings, **setting_texts(additional_config)})
+        return self._spark
+
+    def get_table_read_options(self, table_id: str) -> dict[str, Any]:
+        """All that Spark needs to read the table, for `spark.read.load(**options)`.
+
+        `format`, `path` and the table's own read options, which win, as texts; `partitionColumns`, a list, where the table has
+        such columns (Spark finds them by itself: it is there to know them). For `dynamo-meta` also the connection and naming of
+        the configuration and, above them, the table's `connection_config`; the dict's repr hides secrets.
+        """
+        table = self.table_repo.get_or_raise(table_id)
+        options = self._place(table)
+        if table.partition_columns and table.data_format is not DataFormat.DYNAMO_META:
+            options["partitionColumns"] = list(table.partition_columns)
+        return Options((options | option_texts(table, "read_options")).items(), hidden=SECRET_OPTIONS)
+
+    def get_table_write_options(self, table_id: str) -> dict[str, Any]:
+        """All that Spark needs to write the table, for `frame.write.save(**options)`.
+
+        `format`, `path` and the table's own write options, which win, as texts; `partitionBy`, a list, where the table has
+        partition columns. The save mode is the table's own `mode`; without one Spark's default refuses to write where something
+        is, and for `dynamo-meta`, which can't tell, it is `append`.
+        """
+        table = self.table_repo.get_or_raise(table_id)
+        options = self._place(table)
+        if table.data_format is DataFormat.DYNAMO_META:
+            options["mode"] = "append"
+        elif table.partition_columns:
+            options["partitionBy"] = list(table.partition_columns)
+        return Options((options | option_texts(table, "write_options")).items(), hidden=SECRET_OPTIONS)
+
+    @contextmanager
+    def pipeline_run_context(
+        self, pipeline_id: str, trigger_type: str = "manual", created_by: str | None = None
+    ) -> Iterator[str]:
+        """A run of the pipeline, as `sd.pipeline_run` has it, for as long as the `with` block runs; gives the run's id.
+
+        Inside, `sd.current_run()` is the run itself, with its stages, checks and messages. Where `create_spark_session` made the
+        pipeline's session, the log has the version and the configuration that it was made with.
+        """
+        pipeline = self._pipelines.get(pipeline_id)
+        with pipeline_run(
+            self._running_session(),
+            pipeline_id,
+            trigger_type,
+            config=self.config,
+            created_by=created_by,
+            pipeline_version=None if pipeline is None else pipeline.version,
+            config_snapshot=None if pipeline is None else pipeline.model_dump(),
+        ) as run:
+            self._runs[run.run_id] = run
+            try:
+                yield run.run_id
+            finally:
+                del self._runs[run.run_id]
+
+    def update_table_stats_after_write(self, table_id: str, df: DataFrame, run_id: str | None = None) -> int:
+        """Store how many rows `df` has as the table's `record_count`, with the time now, and give that number.
+
+        Call it after the write. Where the run with `run_id` is open here and Spark has told it of a write to the table's
+        location, its newest one says how many rows and bytes that were; else the frame is run again and counted, apart from the
+        run's own figures. The run notes the table: among those that it wrote where it is open here, else as a log message.
+        `write_table` counts while it writes. Raises ItemNotFoundError where there is no such table or run.
+        """
+        run = self._runs.get(run_id or "")
+        place = _place_name(self.table_repo.get_or_raise(table_id).location)
+        told = {} if run is None else {_place_name(name): figures for name, figures in run.writes().items()}
+        figures = told.get(place, Figures())
+        rows = figures.rows_written
+        if rows is None:
+            with _apart_from(run, df):
+                rows = df.count()
+        return self._store_stats(table_id, rows, run_id, figures.output_bytes)
+
+    def write_table(self, table_id: str, df: DataFrame, run_id: str | None = None, **options: Any) -> int:
+        """Write `df` with the table's write options and, above them, `options`; count it on its way, and store the statistics.
+
+        Gives the number of rows. The frame runs once.
+        """
+        from pyspark.sql import Observation
+        from pyspark.sql.functions import count, lit
+
+        written = Observation()
+        counted = df.observe(written, count(lit(1)).alias("rows"))
+        counted.write.save(**{**self.get_table_write_options(table_id), **options})
+        return self._store_stats(table_id, int(written.get["rows"]), run_id)
+
+    def _store_stats(self, table_id: str, rows: int, run_id: str | None, size: int | None = None) -> int:
+        table = self.table_repo.update_table_statistics(table_id, rows, size, datetime.now(UTC))
+        run = self._runs.get(run_id or "")
+        if run is not None:
+            if _place_name(table.location) not in map(_place_name, run.writes()):
+                run.table_written(table.location)
+        elif run_id is not None:  # somebody else's: only an addition loses nothing of what they write
+            self.logs_repo.add_log_message(
+                run_id, f"Table '{table_id}' was written: {rows} rows", table=table_id, rows=rows
+            )
+        return rows
+
+    def _running_session(self) -> SparkSession | None:
+        from pyspark.sql import SparkSession
+
+        return SparkSession.getActiveSession() or self._spark
+
+    def _place(self, table: TableConfig) -> dict[str, Any]:
+        """Format, path, and for a table of DynamoDB how to reach it."""
+        place: dict[str, Any] = {"format": table.data_format.value, "path": table.location}
+        if table.data_format is DataFormat.DYNAMO_META:
+            place |= {**self.config.spark_options(), **option_texts(table, "connection_config")}
+        return place
+
+
+def _place_name(location: str) -> str:
+    """A path or name as it is the same however it is written: without `file:` and a slash at the end."""
+    path = location.removeprefix("file:")
+    path = "/" + path.lstrip("/") if path.startswith("/") else path
+    return path.rstrip("/") or path
+
+
+@contextmanager
+def _apart_from(run: Run | None, df: DataFrame) -> Iterator[None]:
+    """Jobs of the block do not count for the run."""
+    if run is None:
+        yield
+        return
+    df.sparkSession.removeTag(run.job_tag)
+    try:
+        yield
+    finally:
+        df.sparkSession.addTag(run.job_tag)

@@ -1,0 +1,379 @@
+"""What every repository can do, each operation once, as steps: create, get, update, delete, queries, pages and batches."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import orjson
+from pydantic import BaseModel
+
+from spark_dynamo.aws.client import Connection
+from spark_dynamo.config import DynamoDBConfig
+from spark_dynamo.errors import ConfigurationError, ItemNotFoundError
+from spark_dynamo.metadata.access import Access
+from spark_dynamo.metadata.caching.base import Cache
+from spark_dynamo.metadata.codec import Codec, codec_of
+from spark_dynamo.metadata.expressions import Selection
+from spark_dynamo.metadata.repositories.actions import Written
+from spark_dynamo.metadata.repositories.batches import delete_all, get_all, put_all
+from spark_dynamo.metadata.repositories.calls import operation, paged
+from spark_dynamo.metadata.repositories.reading import Bounds, checked_limit, key_condition, read, walk
+from spark_dynamo.metadata.repositories.writing import create, delete, update
+from spark_dynamo.metadata.steps import Ask, Paged, Steps
+from spark_dynamo.metadata.zones import shown
+from spark_dynamo.timezones import validate_timezone_string
+
+__all__ = ["Operations"]
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Operations(ABC, Generic[T]):
+    """The operations of a repository for one model and one table; `BaseDynamoRepository` and `AsyncDynamoRepository` are two.
+
+    A subclass says `table_name` (logical: the configuration makes the physical one of it), `model_class`, `primary_key` and, where
+    the table has one, `sort_key`, the names of fields. Nothing is asked of the server before the first call. Threads may share a
+    repository; a copy by pickle connects anew. `config` is `DynamoDBConfig()` where it is None; `cache` is in front of reads.
+
+    What every operation raises: ValidationError for values that the model refuses or that are no key, ItemError for an item that
+    DynamoDB can't take, MalformedItemError for one that is stored and no such model; ConfigurationError for an unknown timezone;
+    RequestFailedError, AccessDeniedError, TableNotFoundError and ConnectionError where DynamoDB refuses or doesn't answer.
+    """
+
+    is_async: bool
+    version_attribute: str | None = None
+    updated_attribute: str | None = None
+
+    def __init__(self, config: DynamoDBConfig | None = None, *, cache: Cache | None = None) -> None:
+        self._config = config
+        self.cache = cache
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.table_name!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_config": self.config, "cache": self.cache, "_connection": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    # ------------------------------------------------------------------------------------------- what a subclass says
+
+    @property
+    @abstractmethod
+    def table_name(self) -> str:
+        """The table's logical name."""
+
+    @property
+    @abstractmethod
+    def model_class(self) -> type[T]:
+        """The model of the table's items, a class that derives from `pydantic.BaseModel`."""
+
+    @property
+    @abstractmethod
+    def primary_key(self) -> str:
+        """The name of the field that is the partition key."""
+
+    @property
+    def sort_key(self) -> str | None:
+        """The name of the field that is the sort key; None where the table has none."""
+        return None
+
+    # --------------------------------------------------------------------------------------------- where and as what
+
+    @property
+    def config(self) -> DynamoDBConfig:
+        """The configuration; made of the environment on first use where none was given."""
+        if self._config is None:
+            self._config = DynamoDBConfig()
+        return self._config
+
+    @property
+    def physical_table_name(self) -> str:
+        """The table's name in DynamoDB."""
+        return self.config.get_table_name(self.table_name)
+
+    @property
+    def codec(self) -> Codec[T]:
+        """The forms of the model's items in the table."""
+        if not (isinstance(self.model_class, type) and issubclass(self.model_class, BaseModel)):
+            raise ConfigurationError(
+                f"model_class of {type(self).__name__} is no class that derives from pydantic.BaseModel"
+            )
+        keys = (self.primary_key, *([self.sort_key] if self.sort_key else []))
+        return codec_of(self.model_class, self.physical_table_name, keys)
+
+    def access(self) -> Access:
+        """The way to the server for one call."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = Connection.from_config(self.config)
+        return Access(self._connection, self.cache)
+
+    def shown(self, models: Sequence[T], user_timezone: str | None) -> list[T]:
+        """The models with their times in that zone, or in the configuration's; UTC, as they are stored, stays as it is."""
+        zone = self.shown_zone(user_timezone)
+        return list(models) if zone == "UTC" else [shown(model, zone) for model in models]
+
+    def shown_zone(self, user_timezone: str | None) -> str:
+        """The zone in which a call shows times; ConfigurationError where there is no such zone."""
+        return (
+            validate_timezone_string(user_timezone)
+            if user_timezone
+            else self.config.get_timezone_manager().user_timezone
+        )
+
+    def taken_zone(self, current_timezone: str | None) -> str:
+        """The zone in which a call takes times that have none; ConfigurationError where there is no such zone."""
+        if current_timezone:
+            return validate_timezone_string(current_timezone)
+        return self.config.get_timezone_manager().default_timezone
+
+    def written(self, current_timezone: str | None) -> Written[T]:
+        """What the parts of a write have in common."""
+        return Written(
+            self.codec,
+            self.physical_table_name,
+            self.taken_zone(current_timezone),
+            self.version_attribute,
+            self.updated_attribute,
+            None if current_timezone is None else self.taken_zone(current_timezone),
+        )
+
+    # ------------------------------------------------------------------------------------------------- single items
+
+    @operation
+    def create(self, item: T, *, overwrite: bool = False, current_timezone: str | None = None) -> Steps[T]:
+        """Store a new item and give it as it is stored.
+
+        Raises ItemAlreadyExistsError where there is one with its key, unless `overwrite` replaces it. Times without a zone are
+        taken in `current_timezone`, and with it the result's are shown there. With a `version_attribute`, its version is 1 where
+        the model has none.
+
+        >>> PipelineConfigRepository().create(pipeline)  # doctest: +SKIP
+        """
+        return (yield from create(self.written(current_timezone), item, overwrite))
+
+    @operation
+    def create_with_timezone_context(
+        self, item: T, current_timezone: str | None = None, *, overwrite: bool = False
+    ) -> Steps[T]:
+        """The same, with the zone by position."""
+        return (yield from self.create.steps(item, overwrite=overwrite, current_timezone=current_timezone))
+
+    @operation
+    def get(
+        self, key: Any, user_timezone: str | None = None, *, consistent_read: bool | None = None
+    ) -> Steps[T | None]:
+        """The item with that key, None where there is none.
+
+        `key` is the partition key's value, or a tuple or mapping of both keys. The read is consistent, unless a cache answers it;
+        `consistent_read` True asks DynamoDB in any case, False reads at half the price what may be a second old.
+
+        >>> PipelineConfigRepository().get("sales", user_timezone="Europe/Berlin")  # doctest: +SKIP
+        """
+        codec = self.codec
+        self.shown_zone(user_timezone)
+        (text,) = codec.key_texts([codec.key_of(key)])
+        request = {
+            "TableName": self.physical_table_name,
+            "Key": orjson.Fragment(text),
+            "ConsistentRead": consistent_read is not False,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        keep = None if consistent_read else text.decode()
+        answer = yield Ask("GetItem", self.physical_table_name, request, keep=keep)
+        item = orjson.loads(answer.body).get("Item")
+        return None if item is None else self.shown([codec.model_of(item)], user_timezone)[0]
+
+    @operation
+    def get_with_timezone(self, key: Any, user_timezone: str | None = None) -> Steps[T | None]:
+        """The same as `get`."""
+        return (yield from self.get.steps(key, user_timezone))
+
+    @operation
+    def get_or_raise(
+        self, key: Any, user_timezone: str | None = None, *, consistent_read: bool | None = None
+    ) -> Steps[T]:
+        """The same as `get`; ItemNotFoundError where there is no item with that key."""
+        found = yield from self.get.steps(key, user_timezone, consistent_read=consistent_read)
+        if found is None:
+            codec = self.codec
+            raise ItemNotFoundError(self.physical_table_name, codec.shown_key(codec.key_of(key)))
+        return found
+
+    @operation
+    def update(
+        self,
+        item: T | Any,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        condition: str | None = None,
+        expected_version: int | None = None,
+        current_timezone: str | None = None,
+    ) -> Steps[T]:
+        """Change a stored item and give it as it is now.
+
+        With `changes`, values by the names of fields, only those attributes are touched, so that what others change meanwhile
+        stays; None removes one. `item` is then a key, or a model for its key. Without, `item` is a model, of which every field
+        is written; attributes that the model doesn't know stay.
+
+        Raises ItemNotFoundError where there is no such item; VersionConflictError where the model has a `version_attribute` and
+        another version is stored than the model's, or than `expected_version` says; ConditionFailedError where `condition`, a
+        predicate in Spark's SQL about the stored item, is not true; MigrationError where some attributes of an item of an older
+        schema version were to be changed.
+
+        >>> PipelineConfigRepository().update("sales", {"cpu_cores": 8, "description": None})  # doctest: +SKIP
+        """
+        written = self.written(current_timezone)
+        return (yield from update(written, item, changes, condition=condition, expected_version=expected_version))
+
+    @operation
+    def delete(self, key: Any, *, condition: str | None = None, expected_version: int | None = None) -> Steps[bool]:
+        """Delete the item with that key; False where there was none.
+
+        Raises VersionConflictError and ConditionFailedError as `update` does, where there is one.
+        """
+        written = self.written(None)
+        return (yield from delete(written, key, condition=condition, expected_version=expected_version))
+
+    # ---------------------------------------------------------------------------------------------------- many items
+
+    @operation
+    def list_all(
+        self,
+        limit: int | None = None,
+        user_timezone: str | None = None,
+        *,
+        filter: str | None = None,  # noqa: A002 - Spark's and DynamoDB's own word
+        consistent_read: bool = False,
+    ) -> Steps[list[T]]:
+        """All items of the table, or the first `limit` of them in no order; `pages` doesn't hold them all.
+
+        `filter` is a predicate in Spark's SQL; DynamoDB reads the whole table for it.
+        """
+        selection = self._selection(None, filter=filter, consistent_read=consistent_read, user_timezone=user_timezone)
+        found = yield from read(self.codec, selection, limit)
+        return self.shown(found, user_timezone)
+
+    @operation
+    def list_all_with_timezone(self, user_timezone: str | None = None, limit: int | None = None) -> Steps[list[T]]:
+        """The same, with the zone first."""
+        return (yield from self.list_all.steps(limit, user_timezone))
+
+    @operation
+    def query_by_pk(
+        self,
+        value: Any,
+        limit: int | None = None,
+        user_timezone: str | None = None,
+        *,
+        sort_key_from: Any = None,
+        sort_key_to: Any = None,
+        sort_key_prefix: str | None = None,
+        index: str | None = None,
+        newest_first: bool = False,
+        filter: str | None = None,  # noqa: A002
+        consistent_read: bool = False,
+    ) -> Steps[list[T]]:
+        """The items with that partition key, by Query, in the order of the sort key, or against it with `newest_first`.
+
+        `sort_key_from` and `sort_key_to` bound the sort key (both are included), `sort_key_prefix` is how its text begins. With
+        `index` the keys are those of that secondary index, which must project all attributes. `limit` bounds what is read, too,
+        unless a `filter` leaves some out.
+
+        >>> RunRepository().query_by_pk("sales", limit=10, index="pipeline_id-start_time-index")  # doctest: +SKIP
+        """
+        bounds = Bounds(sort_key_from, sort_key_to, sort_key_prefix, self.taken_zone(user_timezone))
+        partition, sort = yield from key_condition(self.codec, self._keys(), value, bounds, index)
+        selection = self._selection(
+            partition,
+            sort=sort,
+            index=index,
+            newest_first=newest_first,
+            filter=filter,
+            consistent_read=consistent_read,
+            user_timezone=user_timezone,
+        )
+        found = yield from read(self.codec, selection, limit)
+        return self.shown(found, user_timezone)
+
+    @paged
+    def pages(
+        self,
+        value: Any = None,
+        page_size: int | None = None,
+        user_timezone: str | None = None,
+        *,
+        index: str | None = None,
+        newest_first: bool = False,
+        filter: str | None = None,  # noqa: A002
+        consistent_read: bool = False,
+    ) -> Paged[list[T]]:
+        """The items of the table, or with a `value` those of that partition key, page by page; a page is read when it is asked for.
+
+        A page holds what one request gives: at most `page_size` items and 1 MB. No cache is asked.
+
+        >>> for page in PipelineRunLogsRepository().pages("sales", index="pipeline_id-start_time-index"):  # doctest: +SKIP
+        ...     print(len(page))
+        """
+        checked_limit(page_size, "page_size")
+        partition = None
+        if value is not None:
+            bounds = Bounds(None, None, None, self.taken_zone(user_timezone))
+            partition, _ = yield from key_condition(self.codec, self._keys(), value, bounds, index)
+        selection = self._selection(
+            partition,
+            index=index,
+            newest_first=newest_first,
+            filter=filter,
+            consistent_read=consistent_read,
+            user_timezone=user_timezone,
+        )
+        yield from walk(self.codec, selection, page_size, lambda models: self.shown(models, user_timezone))
+
+    # ------------------------------------------------------------------------------------------------------- batches
+
+    @operation
+    def batch_get(
+        self, keys: Iterable[Any], user_timezone: str | None = None, *, consistent_read: bool = True
+    ) -> Steps[list[T | None]]:
+        """The items with those keys, in their order, None where there is none; any number, 100 a request, several at once.
+
+        No cache is asked.
+        """
+        self.shown_zone(user_timezone)
+        found = yield from get_all(self.codec, keys, consistent_read)
+        zone = self.shown_zone(user_timezone)
+        return found if zone == "UTC" else [model and shown(model, zone) for model in found]
+
+    @operation
+    def batch_put(self, items: Iterable[T], current_timezone: str | None = None) -> Steps[int]:
+        """Store any number of items, 25 a request, several at once, and give their number; what is stored there is replaced.
+
+        DynamoDB takes no condition here: nothing is checked, no version either. Raises DuplicateKeyError for two items with one
+        key, and UnwrittenItemsError where DynamoDB doesn't take all; the call is safe to repeat.
+        """
+        return (yield from put_all(self.codec, items, self.taken_zone(current_timezone)))
+
+    @operation
+    def batch_delete(self, keys: Iterable[Any]) -> Steps[int]:
+        """Delete the items with those keys, 25 a request, several at once, and give the number of keys; there may be none.
+
+        Raises UnwrittenItemsError where DynamoDB doesn't take all; the call is safe to repeat.
+        """
+        return (yield from delete_all(self.codec, keys))
+
+    def _keys(self) -> tuple[str, str | None]:
+        codec = self.codec
+        return codec.key_names[0], codec.key_names[1] if len(codec.key_names) > 1 else None
+
+    def _selection(self, partition: Any, *, filter: str | None, user_timezone: str | None, **rest: Any) -> Selection:  # noqa: A002
+        zone = self.shown_zone(user_timezone)
+        also = None if filter is None else self.codec.condition(filter, zone)
+        return Selection(self.physical_table_name, partition, also=also, **rest)

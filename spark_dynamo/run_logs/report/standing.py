@@ -1,0 +1,112 @@
+"""How a run stands: its status with the look that it has everywhere, how long it took or has taken, and what failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
+from spark_dynamo.run_logs.report.words import line_text
+from spark_dynamo.run_logs.state import OPEN_STATUSES
+from spark_dynamo.run_logs.store import lease_text
+
+__all__ = ["LOOKS", "Look", "as_lost", "is_open", "is_overdue", "rows_of", "seconds_of", "trouble"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a status looks: a glyph beside its name, a fill that people with any colour vision tell apart, its text's colour.
+
+    `hatch` is matplotlib's, so that a bar tells its status in print too, and `style` rich's.
+    """
+
+    glyph: str
+    fill: str
+    text: str
+    hatch: str
+    style: str
+
+
+# fills: the palette of Okabe and Ito, darkened where white text stands on it (contrast of at least 4.5)
+LOOKS: Mapping[RunStatus, Look] = MappingProxyType(
+    {
+        RunStatus.SUCCESS: Look("✓", "#00795a", "#ffffff", "", "green"),
+        RunStatus.FAILED: Look("✗", "#c44601", "#ffffff", "////", "bold red"),
+        RunStatus.RUNNING: Look("▶", "#0072b2", "#ffffff", "", "bold blue"),
+        RunStatus.PENDING: Look("◷", "#c7dcea", "#000000", "", "blue"),
+        RunStatus.CANCELLED: Look("■", "#f0c419", "#000000", "----", "yellow"),
+        RunStatus.LOST: Look("?", "#b3548c", "#ffffff", "xxxx", "bold magenta"),
+        RunStatus.SKIPPED: Look("↷", "#bdbdbd", "#000000", "", "dim"),
+    }
+)
+_LONGEST_TROUBLE = 200
+_MODULES = re.compile(r"^(?:[^\W\d]\w*\.)+(?=[^\W\d]\w*:)")  # before an exception's class
+
+
+def is_open(log: PipelineRunLog | StageInfo) -> bool:
+    """Whether a run or stage has not ended."""
+    return log.status in OPEN_STATUSES
+
+
+def is_overdue(log: PipelineRunLog, now: datetime) -> bool:
+    """Whether a run is open though its lease has run out: its driver is taken to be dead."""
+    return is_open(log) and log.lease_expires_at is not None and log.lease_expires_at < now
+
+
+def as_lost(log: PipelineRunLog) -> PipelineRunLog:
+    """The log of an overdue run as `reap` would mark it, where its row can't be changed."""
+    assert log.lease_expires_at is not None
+    driver = f"driver {log.lease_owner}" if log.lease_owner else "driver"
+    message = f"Lost: the {driver} said nothing more, and its lease ran out at {lease_text(log.lease_expires_at)}"
+    stages = [stage.model_copy(update={"status": RunStatus.LOST}) if is_open(stage) else stage for stage in log.stages]
+    return log.model_copy(
+        update={"status": RunStatus.LOST, "stages": stages, "error_message": log.error_message or message}
+    )
+
+
+def seconds_of(log: PipelineRunLog | StageInfo, now: datetime | None = None) -> Decimal | None:
+    """Seconds that a run or stage took; those until now of one that is open; None where that is not known, as of a lost one."""
+    if log.duration_seconds is not None:
+        return log.duration_seconds
+    end = log.end_time
+    if end is None and is_open(log):
+        end = now or datetime.now(UTC)
+    if end is None or log.start_time is None:
+        return None
+    return max(Decimal(), Decimal(str((end - log.start_time).total_seconds())))
+
+
+def rows_of(log: PipelineRunLog) -> int | None:
+    """The one number of rows that stands for a run: those written, else those processed, else those read."""
+    for count in (log.rows_written, log.total_records_processed, log.rows_read):
+        if count is not None:
+            return count
+    return None
+
+
+def trouble(log: PipelineRunLog, longest: int = _LONGEST_TROUBLE) -> str:
+    """What failed in a run, in a line: its error, else its failed stages; its failed checks and records; empty where nothing did.
+
+    >>> trouble(PipelineRunLog(run_id="r", pipeline_id="p", status="failed", trigger_type="x", error_message="a.b.IOError: a\\nb"))
+    'IOError: a'
+    """
+    parts = [_MODULES.sub("", line_text(log.error_message, longest * 2))] if log.error_message else []
+    if not parts:
+        parts += _named("stage", [stage.stage_name for stage in log.stages if stage.status is RunStatus.FAILED])
+    parts += _named("check", [check.check_name for check in log.data_quality_results if not check.passed])
+    if not parts and not log.data_quality_passed:
+        parts.append("a check failed")
+    if log.total_records_failed:
+        parts.append(f"{log.total_records_failed:,} records failed")
+    return line_text("; ".join(parts), longest)
+
+
+def _named(what: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return [f"{what} '{line_text(names[0], 60)}'{more} failed"]

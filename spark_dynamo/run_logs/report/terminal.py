@@ -1,0 +1,238 @@
+"""Runs in the terminal, by rich: a table of them, one run whole, and the same in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, tzinfo
+from itertools import zip_longest
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
+from spark_dynamo.run_logs.report.standing import LOOKS, is_open, seconds_of
+from spark_dynamo.run_logs.report.table import HEADINGS, pipeline_sums, run_rows
+from spark_dynamo.run_logs.report.words import (
+    UNKNOWN,
+    block_text,
+    bytes_text,
+    count_text,
+    duration_text,
+    line_text,
+    run_text,
+    time_text,
+    zone_text,
+)
+
+__all__ = ["run_view", "runs_text", "runs_view"]
+
+_MOST_IN_TEXT = 20
+_MOST_STAGES = 40
+_MOST_MESSAGES = 15
+_MOST_STACK_LINES = 25
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_MOST_BLOCKS = 40
+
+
+def runs_view(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> RenderableType:
+    """The runs as a table, with whole ids, under a line a pipeline where there are several runs."""
+    if not logs:
+        return Text("No runs")
+    table = _table(None)
+    for heading in HEADINGS[:-2]:
+        table.add_column(heading, justify="right" if heading in ("took", "rows in", "rows out") else "left")
+    table.add_column("run, and what failed", overflow="fold")
+    for row in run_rows(logs, zone, now):
+        took = Text(row.took).append(f"\n{row.remark}", "bold") if row.remark else Text(row.took)
+        run = Text(line_text(row.log.run_id, 2_048))
+        table.add_row(
+            Text(f"{row.look.glyph} {row.status}", row.look.style, no_wrap=True),
+            Text(row.pipeline),
+            Text(row.started),
+            took,
+            Text(row.rows_in),
+            Text(row.rows_out),
+            run.append(f"\n{row.trouble}", "red") if row.trouble else run,
+        )
+    sums = list(_sums(logs)) if len(logs) > 1 else []
+    return Group(*sums, table, Text(f"Newest first; times in {zone_text(zone)}", "dim"))
+
+
+def _sums(logs: Sequence[PipelineRunLog]) -> Iterator[Text]:
+    for found in [found for found in pipeline_sums(logs) if found.count > 1][:8]:
+        line = Text(f"{found.pipeline}  ", "bold")
+        line.append(f"{count_text(found.count)} runs, {found.succeeded} of {found.ended} succeeded", "not bold")
+        if found.usual != UNKNOWN:
+            line.append(f", usually {found.usual}", "not bold")
+        line.append(f"  rows {_blocks(found.rows)}" if any(found.rows) else "", "not bold cyan")
+        yield line
+
+
+def _blocks(rows: Sequence[int | None]) -> str:
+    """Rows over the newest runs as blocks, from 0 up; a space where they are not known."""
+    newest = rows[-_MOST_BLOCKS:]
+    most = max((count for count in newest if count is not None), default=0) or 1
+    return "".join(" " if count is None else _BLOCKS[round(count / most * (len(_BLOCKS) - 1))] for count in newest)
+
+
+def run_view(log: PipelineRunLog, zone: tzinfo, now: datetime) -> RenderableType:
+    """One run: what it is, its figures, its stages, checks and newest messages, and its error with the end of its stack."""
+    parts: list[RenderableType] = [_headline(log, now), _facts(log, zone)]
+    for title, table in (("Stages", _stages(log, zone, now)), ("Checks", _checks(log)), ("Messages", _messages(log))):
+        if table is not None:
+            parts += [Text(f"\n{title}", "bold"), table]
+    if log.error_message:
+        parts += [Text("\nError", "bold red"), Text(block_text(log.error_message))]
+    if log.error_stack_trace:
+        lines = block_text(log.error_stack_trace).rstrip().splitlines()
+        left_out = len(lines) - _MOST_STACK_LINES
+        start = [f"… {left_out} lines left out"] if left_out > 0 else []
+        parts.append(Text("\n".join([*start, *lines[-_MOST_STACK_LINES:]]), "dim"))
+    return Group(*parts)
+
+
+def _headline(log: PipelineRunLog, now: datetime) -> Text:
+    look = LOOKS[log.status]
+    line = Text(f"{look.glyph} {log.status.value}", look.style)
+    line.append(f"  {line_text(log.pipeline_id, 200)}", "bold default")
+    line.append(f"  {line_text(log.run_id, 200)}", "not bold default")
+    seconds = seconds_of(log, now)
+    if seconds is not None:
+        line.append(f"  {duration_text(seconds)}{' so far' if is_open(log) else ''}", "not bold default")
+    if is_open(log) and log.current_stage:
+        line.append(f"  in {line_text(log.current_stage, 200)}", "not bold cyan")
+    return line
+
+
+def _facts(log: PipelineRunLog, zone: tzinfo) -> Table:
+    cpu = None if log.cpu_hours is None else log.cpu_hours * 3_600
+    figures = [
+        ("rows read", count_text(log.rows_read)),
+        ("rows written", count_text(log.rows_written)),
+        ("records processed", count_text(log.total_records_processed)),
+        ("records failed", count_text(log.total_records_failed)),
+        ("input", bytes_text(log.input_data_size_bytes)),
+        ("output", bytes_text(log.output_data_size_bytes)),
+        ("shuffle read", bytes_text(log.shuffle_read_bytes)),
+        ("shuffle written", bytes_text(log.shuffle_write_bytes)),
+        ("spilled", bytes_text(log.spill_bytes)),
+        ("tasks", count_text(log.task_count)),
+        ("failed tasks", count_text(log.failed_task_count)),
+        ("peak memory of a task", bytes_text(log.peak_memory_bytes)),
+        ("CPU time", duration_text(cpu)),
+    ]
+    known = [(name, value) for name, value in figures if value != UNKNOWN]
+    if log.metrics_complete is False:
+        known.append(("figures", "incomplete: events were dropped"))
+    if log.metrics_source:
+        known.append(("counted by", log.metrics_source))
+    told = [
+        ("started", f"{time_text(log.start_time, zone)} {zone_text(zone)}"),
+        ("ended", time_text(log.end_time, zone)),
+        ("alive until", time_text(log.lease_expires_at, zone) if is_open(log) else UNKNOWN),
+        ("trigger", log.trigger_type),
+        ("started by", log.created_by or UNKNOWN),
+        ("driver", log.lease_owner or UNKNOWN),
+        ("Spark", " ".join(filter(None, (log.spark_version, log.spark_application_id))) or UNKNOWN),
+        ("read", ", ".join(log.input_tables) or UNKNOWN),
+        ("wrote", ", ".join(log.output_tables) or UNKNOWN),
+        ("tags", ", ".join(f"{name}={value}" for name, value in log.tags.items()) or UNKNOWN),
+    ]
+    told = [(name, value) for name, value in told if value != UNKNOWN]
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for style in ("dim", "", "dim", ""):
+        table.add_column(style=style, overflow="fold")
+    for (name, value), (figure, amount) in zip_longest(told, known, fillvalue=("", "")):
+        table.add_row(Text(name), Text(block_text(value)), Text(figure), Text(amount))
+    return table
+
+
+def _stages(log: PipelineRunLog, zone: tzinfo, now: datetime) -> Table | None:
+    if not log.stages:
+        return None
+    table = _table("", "stage", "started", "took", "records", "")
+    table.columns[3].justify = table.columns[4].justify = "right"
+    left_out = len(log.stages) - _MOST_STAGES
+    if left_out > 0:
+        table.add_row("", Text(f"… {left_out} earlier stages"), "", "", "", "")
+    for stage in log.stages[-_MOST_STAGES:]:
+        look = LOOKS[stage.status]
+        table.add_row(
+            Text(look.glyph, look.style),
+            Text(line_text(stage.stage_name, 200)),
+            Text(time_text(stage.start_time, zone)),
+            Text(_took(stage, now)),
+            Text(count_text(stage.records_processed)),
+            Text(line_text(stage.error_message, 300), "red"),
+        )
+    return table
+
+
+def _took(stage: StageInfo, now: datetime) -> str:
+    text = duration_text(seconds_of(stage, now))
+    return f"{text} so far" if is_open(stage) else text
+
+
+def _checks(log: PipelineRunLog) -> Table | None:
+    if not log.data_quality_results:
+        return None
+    table = _table("", "check", "expected", "actual", "")
+    for check in log.data_quality_results:
+        look = LOOKS[RunStatus.SUCCESS if check.passed else RunStatus.FAILED]
+        values = [UNKNOWN if value is None else str(value) for value in (check.expected_value, check.actual_value)]
+        table.add_row(
+            Text(look.glyph, look.style),
+            Text(line_text(check.check_name, 200)),
+            *(Text(line_text(value, 80)) for value in values),
+            Text(line_text(check.error_message, 300), "red"),
+        )
+    return table
+
+
+def _messages(log: PipelineRunLog) -> Table | None:
+    if not log.log_messages:
+        return None
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for message in log.log_messages[-_MOST_MESSAGES:]:
+        level = str(message.get("level", ""))
+        style = {"warning": "yellow", "error": "red", "critical": "bold red"}.get(level, "dim")
+        told = str(message.get("message", message))
+        table.add_row(Text(str(message.get("time", ""))[:19]), Text(level, style), Text(block_text(told)))
+    return table
+
+
+def _table(title: str | None, *headings: str) -> Table:
+    names = (title, *headings) if title is not None else headings
+    return Table(*names, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def runs_text(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> str:
+    """The newest twenty runs in plain text, for `repr`."""
+    if not logs:
+        return "Runs(no runs)"
+    rows = [
+        (
+            row.status,
+            row.pipeline,
+            row.started,
+            row.took,
+            row.rows_in,
+            row.rows_out,
+            run_text(row.log.run_id),
+            row.trouble,
+        )
+        for row in run_rows(logs, zone, now)[:_MOST_IN_TEXT]
+    ]
+    table = [HEADINGS, *rows]
+    widths = [max(len(cells[place]) for cells in table) for place in range(len(HEADINGS) - 1)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)), cells[-1]]).rstrip()
+        for cells in table
+    ]
+    more = f"\n… and {len(logs) - len(rows)} older ones" if len(logs) > len(rows) else ""
+    return f"Runs({len(logs)} newest first, times in {zone_text(zone)})\n" + "\n".join(lines) + more

@@ -1,0 +1,247 @@
+"""The few requests on the table of run logs that keep rows up to date: a conditional write, and the search for lost runs.
+
+A row has three attributes beside those of `PipelineRunLog`, of which a read with the model's schema takes no notice:
+
+* `lease_expires_at` (S, ISO text in UTC): until when the driver of an open run is taken to be alive. Renewed while the run is
+  open, removed when it ends; one in the past on a running row means that the driver died.
+* `lease_owner` (S): host and process of that driver, for people; stays.
+* `write_number` (N): grows with each write of a run, so that one that was overtaken on its way changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import orjson
+
+from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.failures import check_answer, explain, failed_condition
+from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.sending import sender
+from spark_dynamo.aws.tables import describe_table
+from spark_dynamo.errors import DynamoDBWrapperError, RequestFailedError
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.metadata.tables import METADATA_TABLES
+from spark_dynamo.run_logs.state import OPEN_STATUSES
+from spark_dynamo.schema.items import ModelItems
+
+__all__ = ["LEASE", "NUMBER", "OWNER", "ExpiredRun", "RunStore", "Stored", "lease_text"]
+
+LEASE, OWNER, NUMBER = "lease_expires_at", "lease_owner", "write_number"
+_KEY = METADATA_TABLES["pipeline_run_logs"].partition_key.name
+_STATUS_INDEX = "status-start_time-index"
+_MOST_STAGES_MARKED = 100  # an expression has at most 4 KB
+_OPEN = tuple(sorted(OPEN_STATUSES))
+_log = logging.getLogger(__name__)
+
+Item: TypeAlias = dict[str, dict[str, Any]]  # attributes in DynamoDB JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The row that stood in the way of a write; `status` is None where there is no such row."""
+
+    status: str | None
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredRun:
+    """An open run whose lease has run out, as it was found."""
+
+    run_id: str
+    pipeline_id: str
+    status: str
+    lease_expires_at: str
+    owner: str | None
+    open_stages: tuple[int, ...] = ()
+
+
+def lease_text(time: datetime) -> str:
+    """A time as the lease has it; the order of the texts is that of the times.
+
+    >>> lease_text(datetime(2026, 11, 1, tzinfo=UTC))
+    '2026-11-01T00:00:00.000000+00:00'
+    """
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class RunStore:
+    """The table of run logs at a connection; nothing is asked of the server before the first request.
+
+    Errors are those of `spark_dynamo.errors`, as `aws.failures` explains them.
+    """
+
+    def __init__(self, connection: Connection, table: str) -> None:
+        self.connection = connection
+        self.table = table
+        self._items: ModelItems[PipelineRunLog] | None = None
+
+    def item(self, log: PipelineRunLog) -> Item:
+        """The log's attributes; ItemError or ValidationError where it has no DynamoDB form."""
+        if self._items is None:
+            self._items = ModelItems(PipelineRunLog, table=self.table, key_names=[_KEY])
+        item: Item = orjson.loads(self._items.encode([log])[0].as_py())
+        return item
+
+    def save(
+        self,
+        run_id: str,
+        attributes: Mapping[str, Any],
+        removed: frozenset[str],
+        *,
+        status: str,
+        number: int,
+        create: bool,
+    ) -> Stored | None:
+        """Set and remove attributes of a run's row in one attempt; None where that is done, else the row in the way.
+
+        A row with a greater `write_number` stays as it is. A log that is `pending` or `running` goes only over one that is; one
+        that ended goes over a `lost` one too, since only its driver knows better. Without `create` there must be a row.
+        """
+        over = _OPEN if status in OPEN_STATUSES else (*_OPEN, RunStatus.LOST.value)
+        names = {"#status": "status", "#number": NUMBER, "#key": _KEY}
+        values: dict[str, Any] = {f":over{place}": {"S": name} for place, name in enumerate(over)}
+        values[":number"] = {"N": str(number)}
+        sets, removes = ["#number = :number"], []
+        for place, (name, value) in enumerate(attributes.items()):
+            names[f"#s{place}"], values[f":s{place}"] = name, value
+            sets.append(f"#s{place} = :s{place}")
+        for place, name in enumerate(sorted(removed)):
+            names[f"#r{place}"] = name
+            removes.append(f"#r{place}")
+        condition = f"#status IN ({', '.join(f':over{place}' for place in range(len(over)))})"
+        condition += " AND (attribute_not_exists(#number) OR #number < :number)"
+        request = {
+            "TableName": self.table,
+            "Key": {_KEY: {"S": run_id}},
+            "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
+            "ConditionExpression": f"attribute_not_exists(#key) OR ({condition})"
+            if create
+            else f"attribute_exists(#key) AND {condition}",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            self._once("UpdateItem", orjson.dumps(request))
+        except RequestFailedError as error:
+            failed = failed_condition(error)
+            if failed is None:
+                raise
+            return _stored(failed.stored)
+        return None
+
+    def _once(self, operation: str, body: bytes) -> bytes:
+        connection = self.connection
+        try:
+            answer = sender(connection).send(operation, {"TableName": self.table}, self.table, body)
+            check_answer(answer.body, answer.crc32)
+        except DynamoDBWrapperError:
+            raise
+        except Exception as error:
+            raise explain(error, connection.endpoint_url, connection.region, self.table) from error
+        return answer.body
+
+    def expired(self, now: datetime) -> Iterator[ExpiredRun]:
+        """Pending and running runs whose lease ran out before `now`: by the status index, else by Scan with a line in the log.
+
+        Rows without a lease are left out: nothing says how long those may take. From the index, they may be out of date.
+        """
+        requests = Requests(self.connection, self.table)
+        names = {"#status": "status", "#lease": LEASE}
+        values = {":now": {"S": lease_text(now)}}
+        for status in _OPEN if self._has_status_index() else (None,):
+            request: dict[str, Any] = {
+                "TableName": self.table,
+                "FilterExpression": "#lease < :now",
+                "ExpressionAttributeNames": names,
+            }
+            if status is None:
+                over = {f":open{place}": {"S": name} for place, name in enumerate(_OPEN)}
+                request["FilterExpression"] += f" AND #status IN ({', '.join(over)})"
+                request["ExpressionAttributeValues"] = {**values, **over}
+            else:
+                request["IndexName"] = _STATUS_INDEX
+                request["KeyConditionExpression"] = "#status = :status"
+                request["ExpressionAttributeValues"] = {**values, ":status": {"S": status}}
+            yield from _pages(requests, "Scan" if status is None else "Query", request)
+
+    def mark_lost(self, run: ExpiredRun, at: datetime, message: str) -> bool:
+        """Mark a run and its open stages as lost; False where its row has changed since it was found."""
+        sets = ["#status = :lost", "#error = :error", "#updated = :at"]
+        sets += [f"#stages[{place}].#status = :lost" for place in run.open_stages]
+        names = {"#status": "status", "#error": "error_message", "#updated": "updated_at", "#lease": LEASE}
+        request = {
+            "TableName": self.table,
+            "Key": {_KEY: {"S": run.run_id}},
+            "UpdateExpression": f"SET {', '.join(sets)}",
+            "ConditionExpression": "#status = :found AND #lease = :lease",
+            "ExpressionAttributeNames": names | ({"#stages": "stages"} if run.open_stages else {}),
+            "ExpressionAttributeValues": {
+                ":lost": {"S": RunStatus.LOST.value},
+                ":error": {"S": message},
+                ":at": {"S": lease_text(at)},
+                ":found": {"S": run.status},
+                ":lease": {"S": run.lease_expires_at},
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            Requests(self.connection, self.table).send("UpdateItem", orjson.dumps(request))
+        except RequestFailedError as error:
+            failed = failed_condition(error)
+            if failed is None:
+                raise
+            # a request whose answer was lost is sent again, and finds what it has done
+            return (failed.stored or {}).get("error_message") == {"S": message}
+        return True
+
+    def _has_status_index(self) -> bool:
+        found = describe_table(dynamodb_client(self.connection), self.table)
+        if any(
+            index.name == _STATUS_INDEX
+            and index.partition_key.name == "status"
+            and index.projection == "ALL"
+            and index.status in (None, "ACTIVE")
+            for index in found.indexes
+        ):
+            return True
+        _log.info(
+            "Table '%s' has no index '%s' with all attributes: it is scanned for lost runs", self.table, _STATUS_INDEX
+        )
+        return False
+
+
+def _pages(requests: Requests, operation: str, request: dict[str, Any]) -> Iterator[ExpiredRun]:
+    while True:
+        answer = orjson.loads(requests.send(operation, orjson.dumps(request)))
+        yield from map(_expired, answer["Items"])
+        if not answer.get("LastEvaluatedKey"):
+            return
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _expired(item: Item) -> ExpiredRun:
+    stages = item.get("stages", {}).get("L", [])
+    return ExpiredRun(
+        run_id=item[_KEY]["S"],
+        pipeline_id=item.get("pipeline_id", {}).get("S", ""),
+        status=item["status"]["S"],
+        lease_expires_at=item[LEASE]["S"],
+        owner=item.get(OWNER, {}).get("S"),
+        open_stages=tuple(
+            place for place, stage in enumerate(stages) if stage.get("M", {}).get("status", {}).get("S") in _OPEN
+        )[:_MOST_STAGES_MARKED],
+    )
+
+
+def _stored(item: Mapping[str, Any] | None) -> Stored:
+    if item is None:
+        return Stored(None, None)
+    number = item.get(NUMBER, {}).get("N")
+    return Stored(item.get("status", {}).get("S"), None if number is None else int(number))

@@ -1,0 +1,144 @@
+"""Whole items of a table, without Spark: by GetItem, Query or Scan as the filter allows, each as its own DynamoDB JSON text.
+
+The plan is the data source's. Items come page by page, so that memory does not grow with the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+from pyspark.sql.types import StringType, StructField, StructType, VariantType
+
+from spark_dynamo.aws.budget import Budget
+from spark_dynamo.aws.pages import Chain, fetch_in_turn, fetch_pages
+from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.tables import TableDescription
+from spark_dynamo.source.location import Found, find, metadata_table
+from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.plan import plan_read
+from spark_dynamo.source.reader import CONCURRENT_CHAINS, TableReader
+from spark_dynamo.wire.envelope import ENVELOPES
+
+if TYPE_CHECKING:
+    from spark_dynamo.source.explain import ReadPlan
+    from spark_dynamo.source.item_filter import ItemFilter
+
+__all__ = ["ItemRead", "plan_items"]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRead:
+    """A planned read of items: `found` is the table, `requests` count what it costs.
+
+    `limit` is how many items are wanted at most, None for all.
+    """
+
+    found: Found
+    requests: Requests
+    limit: int | None
+    _reader: TableReader
+    _filter: ItemFilter | None
+
+    @property
+    def plan(self) -> ReadPlan:
+        """How it gets at the items."""
+        from spark_dynamo.source.explain import plan_of
+
+        return plan_of(self._reader, self.found)
+
+    def texts(self) -> Generator[pa.StringArray]:
+        """The items' texts, as the server sent them, a page at a time; in no order, but for a Query or a limited Scan.
+
+        With a limit, nothing is asked for ahead, and no request is made once there are enough. Raises what `Requests.send`
+        raises.
+        """
+        envelope, table = ENVELOPES[self._reader.access.envelope], self.found.name
+        left = self.limit
+        with closing(self._pages(lambda: left)) as pages:
+            for page in pages:
+                texts = envelope.texts(page, table)
+                if self._filter is not None and len(texts):
+                    texts = texts.filter(self._filter.mask(envelope.items(page, table)))
+                if left is not None:
+                    texts = texts.slice(0, left)
+                    left -= len(texts)
+                if len(texts):
+                    yield texts
+                if left == 0:
+                    return
+
+    def _pages(self, left: Callable[[], int | None]) -> Generator[bytes]:
+        chains = [chain for share in self._reader.access.deal() for chain in share]
+        if not chains:  # no item can match
+            return
+        if self._reader.access.segments == 1:  # moto, which the embedded server is, has none of binary partition keys
+            chains = [Chain("Scan", self._reader.access.parameters, "the table")]
+        if self.limit is None:
+            pages = fetch_pages(self.requests, chains, concurrency=min(CONCURRENT_CHAINS, len(chains)))
+        else:
+            # what the filter leaves out counts for DynamoDB's own limit
+            pages = fetch_in_turn(self.requests, chains, (lambda: None) if self._filter else left)
+        with closing(cast("Generator[bytes]", pages)) as opened:
+            yield from opened
+
+
+def plan_items(options: SourceOptions, *, columns: Sequence[str] | None = None, limit: int | None = None) -> ItemRead:
+    """The read of a table's items that the options ask for: place, `filter`, `index`, `consistentRead`, `maxReadUnits`.
+
+    `columns` are attributes, None for all that the table or index has. One DescribeTable is made. Raises OptionError and
+    what `describe_table` raises.
+
+    >>> read = plan_items(SourceOptions({"table": "orders", "filter": "id = 'o-1'"}))  # doctest: +SKIP
+    >>> read.plan.access, [text.as_py() for texts in read.texts() for text in texts]  # doctest: +SKIP
+    ('GetItem', ['{"id":{"S":"o-1"},"total":{"N":"9.50"}}'])
+    """
+    model, found = metadata_table(options), find(options)
+    chosen = None
+    if options.filter is not None:  # the parser takes a while to import
+        from spark_dynamo.schema.bridge import struct_type
+        from spark_dynamo.source.item_filter import ItemFilter
+
+        chosen = ItemFilter.of(options.filter, found.table, None if model is None else struct_type(model.model))
+    filtered = StructType() if chosen is None else chosen.schema
+    columns = columns or _projected(found.table, options.index)
+    planned = copy(options)
+    planned.table = found.name  # not the logical name: its model's versions would rule the plan
+    planned.mode = "PERMISSIVE"
+    planned.column_name_of_corrupt_record = whole = _unused(filtered.names)
+    if limit is not None:
+        planned.segments = planned.num_partitions = 1
+    schema = StructType([StructField(whole, StringType())])
+    if columns is not None:
+        schema = StructType(
+            [filtered[name] if name in filtered.names else StructField(name, VariantType()) for name in columns]
+        )
+    full = StructType([*schema, *(field for field in filtered if field.name not in schema.names)])
+    reader = plan_read(planned, found, schema, full)
+    budget = None
+    if reader.units_per_second is not None:
+        units = reader.units_per_second * reader.access.partitions
+        budget = Budget(units, average_item_bytes=reader.average_item_bytes)
+    requests = Requests(found.connection, found.name, patience=options.retry_timeout, budget=budget)
+    return ItemRead(found, requests, limit, reader, chosen)
+
+
+def _projected(table: TableDescription, index_name: str | None) -> tuple[str, ...] | None:
+    """The attributes that an index has, None where it has them all."""
+    index = next((index for index in table.indexes if index.name == index_name), None)
+    if index is None or index.projection == "ALL":
+        return None
+    keys = (*table.keys, index.partition_key, *([index.sort_key] if index.sort_key else []))
+    return tuple(dict.fromkeys([*(key.name for key in keys), *index.projected]))
+
+
+def _unused(names: Sequence[str]) -> str:
+    """A name for the column that stands for whole items."""
+    name = "_item"
+    while name in names:
+        name += "_"
+    return name

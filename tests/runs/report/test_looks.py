@@ -1,0 +1,320 @@
+"""How runs look in notebooks and terminals, and what is said of them."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import re
+from datetime import UTC, timedelta
+from html.parser import HTMLParser
+from importlib import import_module
+from itertools import combinations
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunStatus
+from spark_dynamo.run_logs.report.html import MOST_SHOWN, runs_html, sparkline
+from spark_dynamo.run_logs.report.runs import Runs
+from spark_dynamo.run_logs.report.standing import LOOKS, as_lost, is_overdue, rows_of, seconds_of, trouble
+from spark_dynamo.run_logs.report.table import run_rows
+from spark_dynamo.run_logs.report.terminal import run_view, runs_text, runs_view
+from spark_dynamo.run_logs.report.usual import usual
+from tests.runs.report.logs import NOW, made, nightly, of_every_kind
+
+PARIS = ZoneInfo("Europe/Paris")
+VOID = {"br", "path", "circle"}
+SCENES = {
+    "none": [],
+    "one": [made()],
+    "every kind": of_every_kind(),
+    "a night each": nightly(50),
+    "many": [log for name in "abcdefghijklmno" for log in nightly(12, name)],
+}
+
+
+@pytest.mark.parametrize("module", ["words", "standing", "usual", "runs", "openlineage", "canvas"])
+def test_examples(module: str) -> None:
+    found = doctest.testmod(import_module(f"spark_dynamo.run_logs.report.{module}"))
+    assert (found.failed, found.attempted > 0) == (0, True)
+
+
+class Page(HTMLParser):
+    """What a page says, and what is in it."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+        self.said: list[str] = []
+        self._open: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_html_is_whole_and_harmless(scene: str) -> None:
+    source = runs_html(Runs(SCENES[scene]), PARIS, NOW)
+    page = Page(source)
+    assert {"script", "link", "img", "iframe", "style", "object"}.isdisjoint(page.tags)
+    assert {"src", "href", "onclick", "onload"}.isdisjoint(page.attributes)
+    assert "url(" not in source
+    assert "http" not in source.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert page.tags.count("tr") - page.tags.count("thead") >= min(len(SCENES[scene]), MOST_SHOWN)
+
+
+def test_html_escapes_what_users_wrote() -> None:
+    source = runs_html(Runs(of_every_kind()), PARIS, NOW)
+    assert "<script>" not in source
+    assert "<b>returns</b>" not in source
+    said = " ".join(Page(source).said)
+    assert "ValueError: price < 0 in <script>alert(1)</script>; check 'rows' failed" in said
+    assert "orders & <b>returns</b>" in said
+
+
+def test_html_says_what_an_operator_asks() -> None:
+    said = Page(runs_html(Runs(nightly(50)), PARIS, NOW)).said
+    for expected in (
+        "50 runs of sales",
+        "newest first; times in Europe/Paris",
+        "48 of 50",
+        "11 min 01 s",
+        "1,417,379",
+        "sales-049",
+        "2.7× usual",
+        "AnalysisException: [TABLE_NOT_FOUND] orders",
+    ):
+        assert expected in said, expected
+    assert "2026-11-21 12:40:27" in said
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    said = Page(runs_html(Runs(SCENES["many"]), PARIS, NOW)).said
+    assert f"and {len(SCENES['many']) - MOST_SHOWN} older ones" in said
+    assert "and 3 more pipelines" in said
+
+
+def test_a_notebook_and_a_terminal_get_the_same_runs() -> None:
+    runs = Runs(of_every_kind(), timezone="Europe/Paris")
+    assert "times in Europe/Paris" in runs._repr_html_()
+    assert "times in Europe/Paris" in printed(runs)
+    assert repr(runs).startswith("Runs(7 newest first, times in Europe/Paris)")
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("status", RunStatus)
+def test_a_status_can_be_read_on_its_ground(status: RunStatus) -> None:
+    low, high = sorted(map(luminance, (LOOKS[status].fill, LOOKS[status].text)))
+    assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG AA
+
+
+# what is seen without green-sensitive and without red-sensitive cones: Machado, Oliveira and Fernandes (2009)
+DEFICIENCIES = {
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+}
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_statuses_are_told_apart_without_all_cones(deficiency: str) -> None:
+    """By their fill where they have the same hatch; by glyph and name always."""
+
+    def seen(fill: str) -> list[float]:
+        parts = [int(fill[place : place + 2], 16) for place in (1, 3, 5)]
+        return [sum(weight * part for weight, part in zip(row, parts, strict=True)) for row in DEFICIENCIES[deficiency]]
+
+    for one, other in combinations(LOOKS.values(), 2):
+        if one.hatch == other.hatch:
+            distance = sum((a - b) ** 2 for a, b in zip(seen(one.fill), seen(other.fill), strict=True)) ** 0.5
+            assert distance > 40, (one, other)
+    assert len({look.glyph for look in LOOKS.values()}) == len(LOOKS)
+
+
+def test_a_sparkline_begins_at_0_and_leaves_gaps() -> None:
+    source = sparkline([10, None, 5, 0], [RunStatus.SUCCESS, RunStatus.RUNNING, RunStatus.FAILED, RunStatus.SUCCESS])
+    assert re.findall(r'd="([^"]*)"', source) == ["M4.0 4.0M118.7 14.0L176.0 24.0"]
+    assert source.count("<circle") == 2
+    assert "rows of 4 runs: from 0 to 10, last 0" in source
+    assert sparkline([None], [RunStatus.RUNNING]) == "–"
+    assert "NaN" not in sparkline([0], [RunStatus.SUCCESS])
+
+
+def printed(shown: object, width: int = 120) -> str:
+    text = io.StringIO()
+    Console(file=text, width=width, highlight=False).print(shown)
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_terminal_of_any_width_shows_runs(scene: str, width: int) -> None:
+    shown = printed(runs_view(Runs(SCENES[scene]), PARIS, NOW), width)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+    assert len(shown.splitlines()) >= len(SCENES[scene])
+
+
+def test_a_terminal_shows_whole_ids() -> None:
+    assert "5f0c2a9e8b7d4c6fa1b2c3d4e5f60718" in printed(runs_view(Runs(of_every_kind()), PARIS, NOW), 160)
+
+
+def test_one_run_is_shown_whole() -> None:
+    (failed,) = [log for log in of_every_kind() if log.status is RunStatus.FAILED]
+    log = failed.model_copy(
+        update={
+            "log_messages": [{"time": NOW.isoformat(), "level": "warning", "message": "late [red]data[/red]\x1b[2J"}],
+            "tags": {"team": "x"},
+            "input_data_size_bytes": 1_250_000,
+            "metrics_complete": False,
+        }
+    )
+    shown = printed(run_view(log, PARIS, NOW), 140)
+    for expected in (
+        "✗ failed",
+        "orders & <b>returns</b>",
+        "2026-11-22 12:15:00 Europe/Paris",
+        "5 min 00 s",
+        "check $prices$",
+        "late [red]data[/red] [2J",
+        '  File "job.py", line 7',
+        "1.25 MB",
+        "team=x",
+        "incomplete: events were dropped",
+    ):
+        assert expected in shown, expected
+    assert "\x1b" not in shown
+
+
+def test_a_running_run_says_what_it_is_at() -> None:
+    (running,) = [log for log in of_every_kind() if log.status is RunStatus.RUNNING]
+    shown = printed(run_view(running, UTC, NOW), 400)
+    assert "20 min 00 s so far  in join" in shown
+    assert "2026-11-22 12:01:00" in shown  # alive until
+
+
+def test_text_of_many_runs_is_cut() -> None:
+    assert runs_text(Runs(nightly(50)), UTC, NOW).endswith("… and 30 older ones")
+    assert runs_text([], UTC, NOW) == "Runs(no runs)"
+
+
+def test_trouble_is_one_line() -> None:
+    assert trouble(made()) == ""
+    failed = DataQualityResult(check_name="nulls", passed=False)
+    assert trouble(made(data_quality_results=[failed, failed], data_quality_passed=False)) == (
+        "check 'nulls' and 1 more failed"
+    )
+    assert trouble(made(data_quality_passed=False)) == "a check failed"
+    assert trouble(made(total_records_failed=3)) == "3 records failed"
+    assert trouble(made(status="failed")) == "stage 'load' failed"
+    assert len(trouble(made(error_message="x" * 9_999))) == 200
+
+
+def test_rows_and_seconds_that_are_not_known_are_no_zeros() -> None:
+    assert rows_of(made()) is None
+    assert rows_of(made(rows_read=3, rows_written=0)) == 0
+    assert seconds_of(made(status="lost", seconds=None), NOW) is None
+    assert seconds_of(made(status="running", seconds=None, start_time=NOW - timedelta(seconds=9)), NOW) == 9
+    assert seconds_of(made(status="running", seconds=None, start_time=NOW + timedelta(seconds=9)), NOW) == 0
+
+
+def test_an_overdue_run_is_as_reap_would_mark_it() -> None:
+    overdue = made(status="running", seconds=None, lease_expires_at=NOW - timedelta(seconds=1), lease_owner="host:7")
+    assert is_overdue(overdue, NOW)
+    assert not is_overdue(overdue.model_copy(update={"lease_expires_at": None}), NOW)
+    assert not is_overdue(overdue.model_copy(update={"status": RunStatus.SUCCESS}), NOW)
+    lost = as_lost(overdue)
+    assert (lost.status, lost.error_message) == (
+        RunStatus.LOST,
+        "Lost: the driver host:7 said nothing more, and its lease ran out at 2026-11-22T11:59:59.000000+00:00",
+    )
+
+
+def test_a_remark_says_what_is_unusual() -> None:
+    normal = [made(f"r{number}", seconds=100 + number) for number in range(9)]
+
+    def remark(log: PipelineRunLog) -> str:
+        return run_rows([log, *normal], UTC, NOW)[0].remark
+
+    assert remark(made("slow", seconds=300)) == "2.9× usual"
+    assert remark(made("quick", seconds=10)) == "0.097× usual"
+    assert remark(made("failed", "failed", seconds=10)) == ""
+    assert remark(made("hangs", "running", seconds=None, start_time=NOW - timedelta(hours=3))) == "104× usual"
+    assert remark(made("usual", seconds=108)) == ""
+
+
+@given(
+    st.lists(st.floats(90, 110), min_size=5, max_size=40),
+    st.lists(st.floats(10_000, 1e9), max_size=4),
+)
+@settings(max_examples=60, deadline=None)
+def test_wild_values_are_outliers_and_move_no_limits(normal: list[float], wild: list[float]) -> None:
+    wild = wild[: (len(normal) - 1) // 2]
+    found = usual([*normal, *wild])
+    assert found is not None
+    assert 0 <= found.low <= 110
+    assert found.high < 10_000
+    assert all(map(found.is_outlier, wild))
+    assert found.low <= found.median <= found.high
+
+
+def test_equal_values_are_usual() -> None:
+    found = usual([60.0] * 5)
+    assert found is not None
+    assert not found.is_outlier(65)
+    assert found.is_outlier(67)
+    mostly = usual([60.0] * 9 + [600.0])
+    assert mostly is not None
+    assert mostly.is_outlier(600)
+
+
+def test_runs_are_a_sequence_newest_first() -> None:
+    logs = nightly(5)
+    runs = Runs(logs, timezone="Asia/Tokyo")
+    assert [log.run_id for log in runs] == [f"sales-00{number}" for number in (4, 3, 2, 1, 0)]
+    assert runs[0] is logs[4]
+    assert isinstance(runs[1:3], Runs)
+    assert str(runs[1:3].timezone) == "Asia/Tokyo"
+    assert logs[2] in runs
+    with pytest.raises(ConfigurationError, match="Invalid timezone 'Mars/Base'"):
+        Runs([], timezone="Mars/Base")
+
+
+def test_a_frame_has_typed_columns() -> None:
+    runs = Runs([*nightly(3), made("open", "running", seconds=None)], timezone="Europe/Paris")
+    frame = runs.to_pandas()
+    assert list(frame.columns) == list(PipelineRunLog.model_fields)
+    assert len(frame) == 4
+    assert str(frame["start_time"].dtype) == "datetime64[us, Europe/Paris]"
+    assert frame["start_time"][0] == runs[0].start_time
+    assert str(frame["rows_read"].dtype) == "Int64"
+    assert frame["rows_read"][0] is pd.NA
+    assert frame["rows_read"][1] == runs[1].rows_read
+    assert str(frame["duration_seconds"].dtype) == "float64"
+    assert frame["status"].tolist() == [log.status.value for log in runs]
+    assert frame["stages"][1] == runs[1].model_dump()["stages"]
+    empty = Runs([], timezone="Europe/Paris").to_pandas()
+    assert empty.empty
+    assert empty.dtypes.astype(str).to_dict() == frame.dtypes.astype(str).to_dict()

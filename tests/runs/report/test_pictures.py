@@ -1,0 +1,220 @@
+"""The pictures of runs: what is in them, for any runs; that they can be drawn without a warning."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from matplotlib import colors
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.run_logs.report.canvas import Picture, drawable
+from spark_dynamo.run_logs.report.runs import Runs
+from spark_dynamo.run_logs.report.standing import LOOKS
+from spark_dynamo.run_logs.report.timeline import timeline
+from spark_dynamo.run_logs.report.trend import duration_points, row_points, trend
+from tests.runs.report.logs import NOW, made, nightly, of_every_kind
+
+PARIS = ZoneInfo("Europe/Paris")
+
+
+def newest_first(logs: list[PipelineRunLog]) -> list[PipelineRunLog]:
+    return list(Runs(logs))
+
+
+def drawn_timeline(logs: list[PipelineRunLog], aligned: bool | None = None) -> Picture:
+    return drawn(timeline(newest_first(logs), PARIS, NOW, aligned))
+
+
+def drawn_trend(logs: list[PipelineRunLog]) -> Picture:
+    return drawn(trend(newest_first(logs), PARIS, NOW))
+
+
+def drawn(picture: Picture) -> Picture:
+    """The same, after it was drawn once; a warning would be an error."""
+    picture.savefig(io.BytesIO(), format="png", dpi=40)
+    return picture
+
+
+def texts(picture: Figure) -> list[str]:
+    return [text.get_text() for text in picture.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+SCENES: dict[str, list[PipelineRunLog]] = {
+    "none": [],
+    "one": [made()],
+    "one without stages": [made(stages=[])],
+    "one that takes no time": [made(seconds=0, stages=[])],
+    "one that is lost at once": [made(status="lost", seconds=None)],
+    "every kind": of_every_kind(),
+    "a night each": nightly(50),
+    "too many": [log.model_copy(update={"stages": []}) for log in nightly(80)],
+    "many pipelines": [log for name in ("a", "b" * 90, "c$_{", "夜間", "e", "f") for log in nightly(5, name)],
+    "the same moment": [made("a"), made("b")],
+}
+
+
+@cache
+def scene_of(draw: Callable[[list[PipelineRunLog]], Picture], scene: str) -> Picture:
+    return draw(SCENES[scene])
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("draw", [drawn_timeline, drawn_trend])
+def test_any_runs_can_be_drawn(scene: str, draw: Callable[[list[PipelineRunLog]], Picture]) -> None:
+    picture = scene_of(draw, scene)
+    assert isinstance(picture, Figure)
+    assert ("No runs" in texts(picture)) == (scene == "none")
+
+
+def bars(picture: Figure, status: RunStatus) -> int:
+    """How many bars are filled as that status is."""
+    fill = colors.to_rgba(LOOKS[status].fill)
+    return sum(patch.get_facecolor() == fill for patch in picture.axes[0].patches)
+
+
+def test_a_timeline_has_each_run_and_stage() -> None:
+    picture = scene_of(drawn_timeline, "every kind")
+    labels = [label.get_text() for label in picture.axes[0].get_yticklabels()]
+    assert len(labels) == 7
+    assert "sales  12:10:00" in labels
+    assert "orders & <b>returns</b>  12:15:00" in labels
+    found = texts(picture)
+    for expected in ("14 min 00 s", "20 min 00 s so far", "end unknown", "read a", "time (Europe/Paris)"):
+        assert expected in found
+    # two stages of the first run, one that succeeded of the failed one, three of the running one
+    assert bars(picture, RunStatus.SUCCESS) == 6
+    assert bars(picture, RunStatus.FAILED) == 1
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == [
+        *("success", "failed", "running", "pending", "cancelled", "lost", "skipped")
+    ]
+
+
+def test_stages_at_the_same_time_don_t_hide_each_other() -> None:
+    (running,) = [log for log in of_every_kind() if log.status is RunStatus.RUNNING]
+    picture = drawn_timeline([running, made()])
+    stages = [patch for patch in picture.axes[0].patches if patch.get_facecolor()[3] == 1 and patch.get_fill()]
+    boxes = [patch.get_bbox() for patch in stages]
+    overlaps = [
+        (a, b)
+        for place, a in enumerate(boxes)
+        for b in boxes[place + 1 :]
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1e-9 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1e-9
+    ]
+    assert len(boxes) == 6
+    assert overlaps == []
+
+
+def test_a_single_run_has_a_lane_for_each_stage() -> None:
+    picture = drawn_timeline([made(seconds=90)])
+    assert [label.get_text() for label in picture.axes[0].get_yticklabels()] == ["the whole run", "extract", "load"]
+    assert "30.0 s" in texts(picture)
+
+
+def test_runs_of_many_days_are_aligned() -> None:
+    nights, aligned = nightly(3), "time since each run's start (min)"
+    assert aligned in texts(drawn_timeline(nights))
+    assert "time (Europe/Paris)" in texts(drawn_timeline(nights, aligned=False))
+    assert "time (Europe/Paris)" in texts(drawn_timeline(of_every_kind()[:2]))
+    assert aligned in texts(drawn_timeline(of_every_kind()[:2], aligned=True))
+
+
+def test_too_many_runs_are_cut_and_the_title_says_so() -> None:
+    picture = scene_of(drawn_timeline, "too many")
+    assert "sales: the newest 60 of 80 runs" in texts(picture)
+    assert len(picture.axes[0].get_yticklabels()) == 60
+
+
+def test_what_is_odd_is_an_outlier() -> None:
+    logs = nightly(50)
+    durations, limits = duration_points(logs, NOW)
+    assert limits is not None
+    assert [logs[place].run_id for place, point in enumerate(durations) if point.is_outlier] == [
+        "sales-012",
+        "sales-031",
+    ]
+    written, _ = row_points(logs, "rows_written")
+    assert [point.value for point in written if point.is_outlier] == [0]
+    read, _ = row_points(logs, "rows_read")
+    assert not any(point.is_outlier for point in read)
+
+
+def test_a_run_that_hangs_is_an_outlier_and_one_that_failed_early_is_none() -> None:
+    logs = [
+        *nightly(10),
+        made("early", "failed", seconds=1),
+        made("hangs", "running", seconds=None, start_time=NOW - timedelta(hours=2)),
+    ]
+    durations, _ = duration_points(logs, NOW)
+    assert [point.is_outlier for point in durations[-2:]] == [False, True]
+    early_rows = made("rows", "failed", rows_written=1)
+    assert not row_points([*nightly(10), early_rows], "rows_written")[0][-1].is_outlier
+
+
+def test_a_trend_names_outliers_units_and_the_zone() -> None:
+    found = texts(scene_of(drawn_trend, "a night each"))
+    for expected in (
+        "20 min 57 s",
+        "29 min 33 s",
+        "duration (min)",
+        "rows",
+        "time (Europe/Paris)",
+        "sales: 50 runs",
+        "usual",
+    ):
+        assert expected in found, expected
+
+
+def test_a_trend_of_few_runs_knows_no_usual() -> None:
+    found = texts(drawn_trend(nightly(4)))
+    assert "usual" not in found
+    assert "outlier" not in found
+
+
+def test_a_trend_shows_four_pipelines_and_says_what_is_left_out() -> None:
+    picture = scene_of(drawn_trend, "many pipelines")
+    assert len(picture.axes) == 8
+    assert "The 4 pipelines with the most runs; 2 more are left out" in texts(picture)
+
+
+def test_a_lost_run_is_in_the_trend() -> None:
+    picture = drawn_trend([*nightly(6), made("lost", "lost", seconds=None)])
+    assert "lost, end unknown" in texts(picture)
+    fill = list(colors.to_rgba(LOOKS[RunStatus.LOST].fill))
+    shown = [dots for dots in picture.axes[0].collections if fill in dots.get_facecolor().tolist()]
+    assert sum(len(dots.get_offsets()) for dots in shown) == 1
+
+
+def test_letters_that_no_font_has_are_boxes() -> None:
+    assert drawable("夜a\x1b", 9) == "□a"
+    assert drawable("naïve Ωmega", 20) == "naïve Ωmega"
+
+
+def test_pictures_leave_pyplot_alone(python: Callable[..., Any]) -> None:
+    code = """
+import sys
+from spark_dynamo.run_logs.report.runs import Runs
+from tests.runs.report.logs import nightly
+runs = Runs(nightly(3))
+assert "matplotlib" not in sys.modules
+assert all(picture._repr_png_().startswith(b"\\x89PNG") for picture in (runs.timeline(), runs.trend()))
+print("matplotlib.pyplot" in sys.modules)
+"""
+    finished = python(code, PYTHONPATH=str(__file__).partition("/tests/")[0])
+    assert finished.stdout.strip() == "False", finished.stderr
+
+
+@pytest.mark.parametrize("picture", ["timeline", "trend"])
+def test_without_matplotlib_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, picture: str) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'spark-dynamo\[plots\]'"):
+        getattr(Runs([made()]), picture)()

@@ -1,0 +1,177 @@
+"""`sd.runs` reads what is in the table, newest first, and marks runs whose driver died."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from spark_dynamo.errors import ConfigurationError, TableNotFoundError
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.run_logs.report.reading import read_run
+from spark_dynamo.run_logs.report.runs import Runs, runs
+from tests.conftest import Server
+from tests.runs.report.logs import made
+from tests.runs.tables import ITEMS, RunTable, run_table
+from tests.servers.faulty import faulty_server
+
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=10)
+
+
+def numbered(number: int, pipeline: str = "sales", status: str = "success", **fields: Any) -> PipelineRunLog:
+    """A run that began so many minutes after the first one."""
+    start = START + timedelta(minutes=number)
+    seconds = None if status in ("running", "pending", "lost") else 30
+    return made(f"{pipeline}-{number:02}", status, pipeline_id=pipeline, start_time=start, seconds=seconds, **fields)
+
+
+def put(table: RunTable, logs: Sequence[PipelineRunLog]) -> None:
+    table.server.put(table.name, *(orjson.loads(text) for text in ITEMS.encode(logs).to_pylist()))
+
+
+def ids(found: Runs) -> list[str]:
+    return [log.run_id for log in found]
+
+
+@pytest.fixture
+def table(server: Server) -> RunTable:
+    """30 runs of sales, every third failed, and three of orders."""
+    table = run_table(server)
+    logs = [numbered(number, status="failed" if number % 3 == 0 else "success") for number in range(30)]
+    put(table, [*logs, *(numbered(number, "orders") for number in (5, 15, 40))])
+    return table
+
+
+def test_the_newest_runs_come_first(table: RunTable) -> None:
+    config = table.config()
+    assert ids(runs(config, last=4)) == ["orders-40", "sales-29", "sales-28", "sales-27"]
+    assert ids(runs(config, pipeline_id="orders")) == ["orders-40", "orders-15", "orders-05"]
+    assert len(runs(config)) == 33
+    assert len(runs(config, last=None)) == 33
+    assert ids(runs(config, pipeline_id="none such")) == []
+    assert runs(config, pipeline_id="orders", last=1)[0] == numbered(40, "orders")
+
+
+def test_runs_are_found_by_status(table: RunTable) -> None:
+    config = table.config()
+    assert ids(runs(config, status="failed", last=2)) == ["sales-27", "sales-24"]
+    assert ids(runs(config, status=[RunStatus.FAILED, "success"], last=2)) == ["orders-40", "sales-29"]
+    assert ids(runs(config, pipeline_id="sales", status="failed", last=9)) == [
+        f"sales-{number:02}" for number in range(27, 2, -3)
+    ]
+    assert ids(runs(config, pipeline_id="sales", status="failed", last=None))[-1] == "sales-00"
+    assert ids(runs(config, pipeline_id="orders", status="failed")) == []
+
+
+def test_runs_are_found_by_when_they_began(table: RunTable) -> None:
+    config = table.config()
+    since = START + timedelta(minutes=28)
+    assert ids(runs(config, since=since)) == ["orders-40", "sales-29", "sales-28"]
+    assert ids(runs(config, since=since, pipeline_id="sales")) == ["sales-29", "sales-28"]
+    assert ids(runs(config, since=since, status="failed")) == []
+    assert ids(runs(config, since=datetime.now(UTC) - START + timedelta(hours=1), status="failed", last=1)) == [
+        "sales-27"
+    ]
+    assert ids(runs(config, since=timedelta(hours=1))) == []
+    assert ids(runs(config, since=since.replace(tzinfo=None), user_timezone="UTC")) == [
+        "orders-40",
+        "sales-29",
+        "sales-28",
+    ]
+
+
+@pytest.mark.parametrize("indexes", [True, False], ids=["indexes", "no indexes"])
+def test_a_run_whose_driver_died_is_lost_and_marked(moto_server: Server, indexes: bool) -> None:
+    table = run_table(moto_server, indexes=indexes)
+    put(
+        table,
+        [
+            numbered(1, status="running", lease_expires_at=START + timedelta(minutes=3), lease_owner="host:7"),
+            numbered(2, status="running", lease_expires_at=datetime.now(UTC) + timedelta(hours=1)),
+            numbered(3, status="running"),
+        ],
+    )
+    found = runs(table.config())
+    assert [log.status.value for log in found] == ["running", "running", "lost"]
+    assert "driver host:7" in (found[2].error_message or "")
+    assert table.log("sales-01").status is RunStatus.LOST
+    assert ids(runs(table.config(), status="lost")) == ["sales-01"]
+    assert ids(runs(table.config(), status="running")) == ["sales-03", "sales-02"]
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"status": "lost"}, {"pipeline_id": "sales"}, {"pipeline_id": "sales", "status": "lost"}], ids=str
+)
+def test_reading_works_where_writing_is_not_allowed(moto_server: Server, query: dict[str, Any]) -> None:
+    table = run_table(moto_server)
+    put(table, [numbered(1, status="running", lease_expires_at=START + timedelta(minutes=3))])
+
+    def no_writes(operation: str, request: dict[str, Any]) -> str | None:
+        return "AccessDeniedException" if operation == "UpdateItem" else None
+
+    with faulty_server(moto_server.endpoint, no_writes) as proxy:
+        config = table.config(proxy.connection.endpoint_url)
+        (lost,) = runs(config, **query)
+        one = read_run(config, "sales-01")
+        assert proxy.faults["AccessDeniedException"] >= 1
+    assert lost.status is RunStatus.LOST
+    assert one is not None
+    assert one.status is RunStatus.LOST
+    assert table.log("sales-01").status is RunStatus.RUNNING
+
+
+def test_a_running_run_is_not_among_the_lost_or_the_other_way_round(moto_server: Server) -> None:
+    table = run_table(moto_server)
+    put(
+        table,
+        [
+            numbered(1, status="running", lease_expires_at=START),
+            numbered(2, status="pending", lease_expires_at=START),
+            numbered(3, status="running", lease_expires_at=datetime.now(UTC) + timedelta(hours=1)),
+        ],
+    )
+    assert ids(runs(table.config(), status="running")) == ["sales-03"]
+    assert ids(runs(table.config(), status="lost")) == ["sales-02", "sales-01"]
+
+
+def test_one_run(moto_server: Server) -> None:
+    table = run_table(moto_server)
+    put(table, [numbered(1)])
+    assert read_run(table.config(), "sales-01") == numbered(1)
+    assert read_run(table.config(), "none") is None
+
+
+def test_where_and_in_which_zone(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = run_table(moto_server)
+    put(table, [numbered(1)])
+    for name, value in table.environment().items():
+        monkeypatch.setenv(name, value)
+    assert len(runs()) == len(runs(object())) == 1  # a session says nothing of DynamoDB
+    assert str(runs().timezone) == "UTC"
+    monkeypatch.setenv("DYNAMODB_USER_TIMEZONE", "Asia/Tokyo")
+    assert str(runs().timezone) == "Asia/Tokyo"
+    shown = runs(user_timezone="Europe/Paris")
+    assert "times in Europe/Paris" in repr(shown)
+    assert shown[0].start_time == numbered(1).start_time
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"status": "done"}, "status 'done' is none of pending, running"),
+        ({"last": 0}, "last 0 must be a whole number from 1"),
+        ({"last": True}, "last True must be a whole number from 1"),
+        ({"user_timezone": "Mars"}, "Invalid timezone 'Mars'"),
+    ],
+)
+def test_what_can_t_be_used_is_named(arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        runs(**arguments)
+
+
+def test_a_table_that_is_not_there_is_an_error(moto_server: Server) -> None:
+    with pytest.raises(TableNotFoundError):
+        runs(RunTable(moto_server, "nothing").config())

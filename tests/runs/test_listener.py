@@ -1,0 +1,278 @@
+"""What the listener of a classic session tells of each run, compared with the data."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.run_logs.classic.watch import ClassicWatch
+from spark_dynamo.run_logs.context import pipeline_run
+from spark_dynamo.run_logs.process import close_recorders
+from spark_dynamo.run_logs.run import Run
+from spark_dynamo.schema.fingerprint import fingerprint
+from tests.conftest import Server
+from tests.runs.tables import RunTable, run_table
+
+DERBY = {"driver": "org.apache.derby.jdbc.EmbeddedDriver", "user": "sa", "password": "s3cret"}
+
+
+@pytest.fixture(scope="module")
+def table(moto_server: Server) -> Iterator[RunTable]:
+    yield run_table(moto_server)
+    assert close_recorders()
+
+
+@contextmanager
+def logged(spark: SparkSession, table: RunTable, **given: str) -> Iterator[list[PipelineRunLog]]:
+    """A run around the block; the list gets its log when it has ended."""
+    logs: list[PipelineRunLog] = []
+    run = pipeline_run(spark, "sales", config=table.config(), **given)
+    with run as opened:
+        yield logs
+    logs.append(opened.snapshot())
+
+
+def rows(log: PipelineRunLog) -> tuple[int | None, int | None]:
+    return log.rows_read, log.rows_written
+
+
+def size(folder: Path, pattern: str = "part-*") -> int:
+    return sum(file.stat().st_size for file in folder.glob(pattern))
+
+
+@pytest.fixture(scope="module")
+def numbers(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 1,000 rows in 4 parquet files."""
+    folder = tmp_path_factory.mktemp("data") / "numbers"
+    spark.range(1_000).repartition(4).write.parquet(str(folder))
+    return folder
+
+
+def test_files(spark: SparkSession, table: RunTable, numbers: Path, tmp_path: Path) -> None:
+    with logged(spark, table) as logs:
+        frame = spark.read.schema("id long").parquet(str(numbers))
+        spark.sparkContext.setJobDescription("thin out")
+        frame.where("id % 10 = 0").coalesce(1).write.csv(str(tmp_path / "out"))
+        spark.sparkContext.setJobDescription(None)
+        back = spark.read.schema("id long").csv(str(tmp_path / "out"))
+        assert back.count() == 100
+    (log,) = logs
+    written = size(tmp_path / "out")
+    assert rows(log) == (1_100, 100)
+    assert log.output_data_size_bytes == written
+    assert written < (log.input_data_size_bytes or 0) < size(numbers) + 2 * written  # of parquet, what was asked for
+    assert log.total_records_processed == 200
+    assert [(stage.stage_name, stage.records_processed, stage.status) for stage in log.stages] == [
+        ("thin out", 100, RunStatus.SUCCESS),
+        ("count", 100, RunStatus.SUCCESS),
+    ]
+    assert all(stage.duration_seconds is not None for stage in log.stages)
+    assert log.input_tables == [f"file:{numbers}", f"file:{tmp_path}/out"]
+    assert log.output_tables == [f"file:{tmp_path}/out"]
+    assert log.schema_fingerprints[f"file:{numbers}"] == fingerprint(frame)
+    assert (log.metrics_source, log.metrics_complete) == ("listener", True)
+    assert (log.failed_task_count, log.spill_bytes) == (0, 0)
+    assert log.task_count == 3
+    assert (log.cpu_hours or 0) > 0
+
+
+def test_bytes_of_text_are_those_of_the_file(spark: SparkSession, table: RunTable, tmp_path: Path) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("".join(f"line {number}\n" for number in range(5_000)))
+    with logged(spark, table) as logs:
+        assert spark.read.text(str(lines)).where("value like '%7'").count() == 500
+        assert spark.sparkContext.textFile(str(lines), 1).count() == 5_000
+    (log,) = logs
+    assert (log.rows_read, log.input_data_size_bytes) == (10_000, 2 * lines.stat().st_size)
+    assert [stage.stage_name.partition(" at ")[0] for stage in log.stages] == ["count", "count"]
+    assert log.stages[1].stage_name.startswith("count at test_listener.py:")
+
+
+def test_tables_of_a_database(spark: SparkSession, table: RunTable) -> None:
+    with logged(spark, table) as logs:
+        address = "jdbc:derby:memory:listener;create=true"
+        spark.range(70).write.jdbc(address, "orders", "append", DERBY)
+        assert spark.read.jdbc(address, "orders", properties=DERBY).where("id < 50").count() == 50
+        query = '(SELECT "id" FROM orders WHERE "id" < 7) AS few'
+        assert len(spark.read.jdbc(address, query, properties=DERBY).collect()) == 7
+    (log,) = logs
+    assert log.rows_written == 70
+    assert log.rows_read in (57, 8)  # the database may count for Spark
+    assert (log.input_data_size_bytes, log.output_data_size_bytes) == (None, None)
+    assert (log.input_tables, log.output_tables) == (["orders"], ["orders"])
+    assert log.stages[0].stage_name == "jdbc to orders"
+    assert "s3cret" not in log.model_dump_json()
+    assert "derby" not in log.model_dump_json()
+
+
+def test_dynamodb_tables_both_ways(spark: SparkSession, table: RunTable, moto_server: Server) -> None:
+    name = moto_server.create("id:N")
+    with logged(spark, table) as logs:
+        frame = spark.range(120).repartition(3)
+        frame.write.format("dynamo-meta").mode("append").options(**moto_server.options).save(name)
+        back = spark.read.format("dynamo-meta").options(**moto_server.options).load(name)
+        assert back.count() == 120
+    (log,) = logs
+    assert len(moto_server.items(name)) == 120
+    assert rows(log) == (120, 120)
+    assert (log.input_data_size_bytes, log.output_data_size_bytes) == (None, None)
+    assert (log.input_tables, log.output_tables) == ([name], [name])
+    assert log.stages[0].stage_name == f"save to {name}"
+    assert moto_server.endpoint not in log.model_dump_json()
+
+
+def test_cached_rows_are_read_once(spark: SparkSession, table: RunTable, numbers: Path) -> None:
+    frame = spark.read.schema("id long").parquet(str(numbers)).where("id >= 0").cache()
+    try:
+        with logged(spark, table) as first:
+            assert frame.count() == 1_000
+        with logged(spark, table) as second:
+            assert frame.count() == 1_000
+            assert frame.union(spark.read.text(str(numbers / "_SUCCESS")).selectExpr("1L AS id")).count() == 1_000
+    finally:
+        frame.unpersist()
+    assert first[0].rows_read == 1_000
+    assert (second[0].rows_read, second[0].input_data_size_bytes) == (0, 0)
+
+
+def test_adaptive_plans_skipped_stages_and_shuffles(spark: SparkSession, table: RunTable, numbers: Path) -> None:
+    def pairs() -> DataFrame:
+        return spark.read.schema("id long").parquet(str(numbers))
+
+    with logged(spark, table) as logs:
+        grouped = pairs().selectExpr("id % 7 AS rest").groupBy("rest").count()
+        assert len(grouped.join(grouped.withColumnRenamed("count", "again"), "rest").orderBy("rest").collect()) == 7
+        shuffled = (
+            spark.sparkContext.parallelize(range(100), 2).map(lambda value: (value % 3, 1)).reduceByKey(int.__add__)
+        )
+        assert shuffled.count() == shuffled.count() == 3  # the second time, a stage is skipped
+    (log,) = logs
+    # the two sides of the join are one exchange
+    assert log.rows_read == 1_000
+    assert (log.shuffle_read_bytes or 0) > 0
+    assert (log.shuffle_write_bytes or 0) > 0
+    assert (log.peak_memory_bytes or 0) > 0
+    first, second, third = log.stages
+    assert first.stage_name.startswith("collect at test_listener.py:")
+    assert (second.records_processed, third.records_processed) == (0, 0)
+    assert log.rows_written == 0
+
+
+def test_an_error_that_the_code_catches_is_a_failed_stage(
+    spark: SparkSession, table: RunTable, numbers: Path, tmp_path: Path
+) -> None:
+    with logged(spark, table) as logs:
+        frame = spark.read.schema("id long").parquet(str(numbers))
+        with pytest.raises(Exception, match="too large"):
+            frame.selectExpr("if(id = 999, raise_error('too large'), id) AS id").write.parquet(str(tmp_path / "out"))
+        with pytest.raises(Exception, match="ZeroDivisionError"):
+            spark.sparkContext.parallelize([1, 0], 2).map(lambda value: 1 / value).collect()
+    (log,) = logs
+    assert log.status is RunStatus.SUCCESS
+    assert [stage.status for stage in log.stages] == [RunStatus.FAILED, RunStatus.FAILED]
+    assert "too large" in (log.stages[0].error_message or "")
+    assert "ZeroDivisionError" in (log.stages[1].error_message or "")
+    assert log.rows_written == 0  # nothing was committed
+    assert (log.failed_task_count or 0) >= 2
+
+
+def test_nested_and_parallel_runs_have_figures_of_their_own(
+    spark: SparkSession, table: RunTable, numbers: Path
+) -> None:
+    frame = spark.read.schema("id long").parquet(str(numbers))
+    barrier = threading.Barrier(2)
+
+    def job(count: int) -> PipelineRunLog:
+        with pipeline_run(spark, f"thread {count}", config=table.config()) as run:
+            barrier.wait(20)
+            for _ in range(count):
+                assert frame.where("id < 100").count() == 100
+            barrier.wait(20)
+        return run.snapshot()
+
+    with pipeline_run(spark, "outer", config=table.config()) as outer:
+        frame.count()
+        with pipeline_run(spark, "inner", config=table.config()) as inner:
+            frame.where("id >= 500").count()
+            frame.where("id >= 500").count()
+        frame.count()
+        with ThreadPoolExecutor(2) as pool:
+            threads = list(pool.map(job, (1, 3)))
+    assert inner.snapshot().rows_read == 2_000
+    assert len(inner.snapshot().stages) == 2
+    assert (outer.snapshot().rows_read, len(outer.snapshot().stages)) == (2_000, 2)
+    assert [(log.rows_read, len(log.stages)) for log in threads] == [(1_000, 1), (3_000, 3)]
+
+
+def test_figures_are_there_while_a_run_goes_on(spark: SparkSession, table: RunTable, numbers: Path) -> None:
+    with pipeline_run(spark, "sales", config=table.config()) as run:
+        spark.read.schema("id long").parquet(str(numbers)).count()
+        seen = threading.Event()
+        for _ in range(200):
+            if run.snapshot().rows_read == 1_000:
+                seen.set()
+                break
+            seen.wait(0.05)
+        assert seen.is_set()
+        assert run.snapshot().metrics_complete is None  # who knows what is yet to come
+
+
+def test_a_cancelled_job_is_a_cancellation(spark: SparkSession, table: RunTable) -> None:
+    started = threading.Event()
+
+    def cancel(run: Run) -> None:
+        while not run.snapshot().stages:
+            started.wait(0.05)
+        spark.sparkContext.cancelJobsWithTag(run.job_tag)
+
+    with (
+        pytest.raises(Exception, match="CANCEL"),
+        pipeline_run(spark, "sales", config=table.config()) as run,
+    ):
+        canceller = threading.Thread(target=cancel, args=(run,))
+        canceller.start()
+        try:
+            spark.sparkContext.parallelize(range(2), 2).map(_wait_long).collect()
+        finally:
+            canceller.join()
+    log = run.snapshot()
+    assert log.status is RunStatus.CANCELLED
+    assert log.stages[0].status is RunStatus.CANCELLED
+
+
+def _wait_long(value: int) -> int:
+    threading.Event().wait(30)
+    return value
+
+
+def test_many_runs_leave_neither_threads_nor_memory(spark: SparkSession, table: RunTable) -> None:
+    def jvm_threads() -> int:
+        return int(spark._jvm.Thread.activeCount())  # type: ignore[union-attr]
+
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            with pipeline_run(spark, "sales", config=table.config()) as run:
+                pass
+        assert run.flush(60)
+
+    repeat(30)
+    before = threading.active_count(), jvm_threads()
+    gc.collect()
+    objects = len(gc.get_objects())
+    repeat(100)
+    gc.collect()
+    assert len(gc.get_objects()) - objects < 1_000
+    assert threading.active_count() <= before[0]
+    assert jvm_threads() <= before[1] + 1
+    watch = ClassicWatch.of(spark)
+    assert watch is not None
+    assert not watch._watched
+    assert not watch._work

@@ -1,0 +1,305 @@
+"""`spark-dynamo runs` and `spark-dynamo run`: listed, filtered, shown, followed, and run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from spark_dynamo.cli import app
+from spark_dynamo.errors import ConfigurationError, ItemNotFoundError, TableNotFoundError
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.run_logs.context import pipeline_run
+from tests.conftest import Server
+from tests.runs.report.logs import made
+from tests.runs.tables import ITEMS, RunTable, run_table, until
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def table(moto_server: Server) -> RunTable:
+    """A successful run, a failed one, one that goes on and one whose driver died."""
+    table = run_table(moto_server)
+    logs = [
+        made("good", start_time=NOW - timedelta(days=3), rows_read=1_000, rows_written=990),
+        made(
+            "bad",
+            "failed",
+            start_time=NOW - timedelta(hours=2),
+            pipeline_id="orders",
+            error_message="ValueError: [red]no rows[/red]\n in x",
+            error_stack_trace='Traceback:\n  File "job.py", line 7',
+        ),
+        made("open", "running", seconds=None, start_time=NOW, lease_expires_at=NOW + timedelta(hours=1)),
+        made("cut", "cancelled", start_time=NOW - timedelta(hours=1)),
+    ]
+    put(table, *logs)
+    return table
+
+
+def put(table: RunTable, *logs: PipelineRunLog) -> None:
+    table.server.put(table.name, *(orjson.loads(text) for text in ITEMS.encode(logs).to_pylist()))
+
+
+def call(table: RunTable, *arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(app, [*arguments], env={**table.environment(), "COLUMNS": "200", **environment})
+
+
+def listed(table: RunTable, *arguments: str) -> list[str]:
+    result = call(table, "runs", "--output", "csv", *arguments)
+    assert result.exit_code == 0, result.output
+    return [row["run_id"] for row in csv.DictReader(io.StringIO(result.stdout))]
+
+
+def test_runs_are_listed_newest_first(table: RunTable) -> None:
+    result = call(table, "runs")
+    assert result.exit_code == 0, result.output
+    assert [line.split()[2] for line in result.stdout.splitlines()[2:]] == ["open", "cut", "bad", "good"]
+    assert "ValueError: [red]no rows[/red]" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["open", "cut", "bad", "good"]),
+        (["--last", "1"], ["open"]),
+        (["--pipeline-id", "orders"], ["bad"]),
+        (["--status", "failed", "--status", "success"], ["bad", "good"]),
+        (["--since", "90m"], ["open", "cut"]),
+        (["--since", "2d"], ["open", "cut", "bad"]),
+        pytest.param(["--since", (NOW - timedelta(minutes=5)).isoformat()], ["open"], id="since a time"),
+        (["--since", "1h", "--status", "failed"], []),
+    ],
+    ids=str,
+)
+def test_lists_are_filtered(table: RunTable, arguments: list[str], expected: list[str]) -> None:
+    assert listed(table, *arguments) == expected
+
+
+def test_json_has_whole_runs(table: RunTable) -> None:
+    result = call(table, "runs", "--pipeline-id", "orders", "--output", "json")
+    (found,) = json.loads(result.stdout)
+    assert PipelineRunLog.model_validate(found) == table.log("bad")
+    assert json.loads(call(table, "runs", "--pipeline-id", "none", "--output", "json").stdout) == []
+
+
+def test_people_get_their_zone_and_programs_utc(table: RunTable) -> None:
+    start = NOW - timedelta(days=3)
+    shown = call(table, "runs", "--timezone", "Asia/Tokyo", "--pipeline-id", "sales", "--status", "success").stdout
+    assert (start + timedelta(hours=9)).isoformat()[:19] in shown
+    assert (start.isoformat()[:19]) in call(table, "runs", "--timezone", "Asia/Tokyo", "--output", "csv").stdout
+
+
+@pytest.mark.parametrize(
+    ("run_id", "code", "said"),
+    [("good", 0, "990"), ("bad", 3, 'File "job.py", line 7'), ("open", 0, "so far"), ("cut", 3, "cancelled")],
+)
+def test_one_run_is_shown_and_its_exit_code_tells_how_it_stands(
+    table: RunTable, run_id: str, code: int, said: str
+) -> None:
+    result = call(table, "run", run_id)
+    assert result.exit_code == code, result.output
+    assert said in result.stdout
+    assert run_id in result.stdout
+
+
+def test_one_run_for_programs(table: RunTable) -> None:
+    result = call(table, "run", "bad", "--output", "json")
+    assert result.exit_code == 3
+    (found,) = json.loads(result.stdout)
+    assert PipelineRunLog.model_validate(found) == table.log("bad")
+
+
+def test_dead_runs_are_reaped(moto_server: Server) -> None:
+    table = run_table(moto_server)
+    dead = {"seconds": None, "lease_expires_at": NOW - timedelta(minutes=1), "lease_owner": "host:7"}
+    put(table, made("dead", "running", **dead), made("good"))
+    result = call(table, "runs", "reap", "--output", "json")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)
+    assert (found["run_id"], found["owner"]) == ("dead", "host:7")
+    assert table.log("dead").status is RunStatus.LOST
+    assert call(table, "run", "dead").exit_code == 3
+    assert json.loads(call(table, "runs", "reap", "--output", "json").stdout) == []
+
+
+def test_where_is_said_by_options_too(table: RunTable) -> None:
+    result = CliRunner().invoke(
+        app,
+        [
+            "run",
+            "good",
+            "--endpoint-url",
+            table.server.endpoint,
+            "--table-prefix",
+            table.prefix,
+            "--region",
+            "us-east-1",
+        ],
+        env={"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
+    )
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["run", "none"], ItemNotFoundError),
+        (["runs", "--status", "done"], ConfigurationError),
+        (["runs", "--timezone", "Mars"], ConfigurationError),
+        (["run", "--pipeline-id", "sales", "--tag", "team", "job.py"], ConfigurationError),
+        (["runs", "--table-prefix", "none"], TableNotFoundError),
+    ],
+    ids=str,
+)
+def test_what_goes_wrong_is_named(table: RunTable, arguments: list[str], error: type[Exception]) -> None:
+    result = call(table, *arguments)
+    assert isinstance(result.exception, error), result.output
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["runs", "--since", "yesterday"], "neither a duration such as 90m"),
+        (["runs", "--last", "0"], "greater than or equal to 1"),
+        (["run", "good", "bad"], "name its pipeline before it"),
+        (["run"], "Missing argument"),
+    ],
+    ids=str,
+)
+def test_a_wrong_command_line_says_what_is_right(table: RunTable, arguments: list[str], said: str) -> None:
+    result = call(table, *arguments)
+    assert result.exit_code == 2
+    assert said in re.sub(r"[\s│]+", " ", result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "example"),
+    [(["runs"], "--since 7d"), (["runs", "reap"], "--environment prod"), (["run"], "--follow")],
+)
+def test_help_has_an_example(arguments: list[str], example: str) -> None:
+    result = CliRunner().invoke(app, [*arguments, "--help"], env={"COLUMNS": "140"})
+    assert result.exit_code == 0
+    assert re.search(rf"Examples?: spark-dynamo {' '.join(arguments)}.*{example}", result.stdout, re.DOTALL)
+
+
+def test_help_tells_exit_codes() -> None:
+    shown = re.sub(r"\s+", " ", CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "140"}).stdout)
+    assert "3: it failed, was cancelled or is lost" in shown
+
+
+# ------------------------------------------------------------------------------------------------------- following
+
+
+@pytest.mark.parametrize(("error", "code"), [(None, 0), (ValueError("no rows"), 3)], ids=["success", "failure"])
+def test_a_run_is_followed_until_it_ends(moto_server: Server, error: Exception | None, code: int) -> None:
+    table = run_table(moto_server)
+    seen, found = threading.Event(), threading.Event()
+
+    def job() -> None:
+        try:
+            with pipeline_run(None, "sales", config=table.config(), run_id="followed") as run:
+                found.set()
+                with run.stage("extract"):
+                    seen.wait(20)
+                if error:
+                    raise error
+        except ValueError:
+            pass
+
+    thread = threading.Thread(target=job)
+    thread.start()
+    until(lambda: table.item("followed"))
+    timer = threading.Timer(0.3, seen.set)
+    timer.start()
+    result = call(table, "run", "followed", "--follow", "--interval", "0.05")
+    thread.join()
+    assert found.is_set()
+    assert result.exit_code == code, result.output
+    assert ("✗ failed" if error else "✓ success") in result.stdout
+    assert "extract" in result.stdout
+    assert "▶ running" not in result.stdout  # no terminal: told once, at its end
+
+
+def test_a_run_that_has_ended_is_not_waited_for(table: RunTable) -> None:
+    assert call(table, "run", "good", "--follow").exit_code == 0
+
+
+def test_ctrl_c_ends_only_the_looking(table: RunTable) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-u",
+            "-c",
+            "from spark_dynamo.cli import main; main()",
+            "run",
+            "open",
+            "-f",
+            "--interval",
+            "0.05",
+        ],
+        env={**os.environ, **table.environment(), "FORCE_COLOR": "1", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = iter(process.stdout.readline, "")
+    assert any("so far" in line for line in said)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.strip() == "No longer followed; the run goes on."
+    assert table.log("open").status is RunStatus.RUNNING
+
+
+# ---------------------------------------------------------------------------------------------------------- running
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    path = tmp_path / "job.py"
+    path.write_text("import sys\nprint('arguments', sys.argv[1:])\nsys.exit(int(sys.argv[1]))\n")
+    return path
+
+
+def test_a_job_is_run_as_a_run(moto_server: Server, job: Path) -> None:
+    table = run_table(moto_server)
+    options = ["--pipeline-id", "nightly", "--trigger-type", "cron", "--tag", "team=sales", "--created-by", "me"]
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from spark_dynamo.cli import main; main()",
+            "run",
+            *options,
+            str(job),
+            "7",
+            "--day",
+            "-f",
+        ],
+        env={**os.environ, **table.environment()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert finished.returncode == 7, finished.stderr
+    assert "arguments ['7', '--day', '-f']" in finished.stdout
+    log = table.logs()["nightly"]
+    expected: tuple[Any, ...] = (RunStatus.FAILED, "cron", "me", "sales")
+    assert (log.status, log.trigger_type, log.created_by, log.tags["team"]) == expected
