@@ -1,7 +1,15 @@
-"""Run logs that write themselves: a run as a state (`state`), its row kept up to date (`recorder`), its bounds (`context`).
+"""Run logs that write themselves.
 
 .. code-block:: text
 
-    pipeline_run ── events ──> RunState ── snapshot ──> Recorder (one thread) ──> RunStore ──> pipeline_run_logs
-                                                                                  reap ──────────────^
+    `registration`, `launch`, `context`, `streaming`: who opens a run and ends it
+        │
+        │      Watch: `classic` (a listener in the JVM) or `connect` ── events ──┐
+        ▼                                                                        ▼
+       Run ──────────────── events (stages, checks, messages) ───────────────> RunState
+                                                                                 │ snapshot
+                                                                                 ▼
+                                                  Recorder (one thread) ──> RunStore ──> pipeline_run_logs
+                                                                    reap ──────^              │
+                                                                         `report` (runs) <────┘
 """

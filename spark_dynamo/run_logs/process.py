@@ -73,9 +73,10 @@ def _share(deadline: float, left: int) -> float:
 
 
 def _at_exit() -> None:
+    deadline = time.monotonic() + EXIT_SECONDS - 0.5
     for action in _before_exit:
         action()
-    close_recorders(EXIT_SECONDS - 0.5)
+    close_recorders(max(1.0, deadline - time.monotonic()))
 
 
 def _forget() -> None:

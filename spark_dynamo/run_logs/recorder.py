@@ -1,9 +1,9 @@
 """One thread per process and table that keeps the rows of runs up to date; whoever tells it of a change never waits.
 
 Of each run only that it has changed is noted, and the thread takes a snapshot when it writes: at once when a run begins or
-ends, else at most every 5 seconds. Open runs are written again before their lease runs out. While DynamoDB can't be reached,
-throttles or refuses, nothing is lost: one warning, then attempts with backoff; what is left when the process ends, and the
-oldest of more than 1,000 ended runs that wait, goes to a local file (see `missed`).
+ends, else at most every 5 seconds, a large row less often. Open runs are written again before their lease runs out. While
+DynamoDB can't be reached, throttles or refuses, nothing is lost: one warning, then attempts with backoff; what is left when the
+process ends, and the oldest of more than 1,000 ended runs that wait, goes to a local file (see `missed`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from weakref import WeakSet
 
+import orjson
+
 from spark_dynamo.aws.client import interrupt
 from spark_dynamo.aws.failures import is_transient
 from spark_dynamo.errors import DynamoDBWrapperError, ItemError, RequestFailedError, SchemaError, ValidationError
@@ -31,7 +33,8 @@ from spark_dynamo.run_logs.values import LARGEST_LOG, fit
 __all__ = ["LEASE_SECONDS", "Recorder"]
 
 LEASE_SECONDS = 120.0  # renewed after a quarter of it
-_PACE = 5.0  # seconds between two writes of a run that goes on
+_PACE = 5.0  # seconds between two writes of a run that goes on, and longer where its row has more bytes than this
+_LARGE_ROW = 16_000
 _MOST_WAITING = 1_000
 _FIRST_DELAY, _LONGEST_DELAY, _LONGEST_IN_HASTE = 0.1, 30.0, 0.5
 _SMALLEST_LARGEST = 20_000  # bytes; a row that is refused even so is not refused for its size
@@ -54,6 +57,7 @@ class _Entry:
     row: Item = field(default_factory=dict)
     unsure: set[str] = field(default_factory=set)  # attributes of writes that may have taken effect or not
     numbers: set[int] = field(default_factory=set)  # and their numbers
+    size: int = 0  # of that row as it was written, in bytes of JSON
     largest: int = LARGEST_LOG
     is_cut: bool = False
     is_overtaken: bool = False  # its row is not to be written as long as the run is open
@@ -64,7 +68,9 @@ class _Entry:
         if self.is_given_up:
             return -1.0
         if self.version > self.saved:
-            return 0.0 if self.urgent else self.written_at + min(_PACE, self.lease / 4)
+            # a large row costs more units: it is written less often
+            pace = _PACE * max(1.0, self.size / _LARGE_ROW)
+            return 0.0 if self.urgent else self.written_at + min(pace, self.lease / 4)
         return float("inf") if self.is_overtaken else self.written_at + self.lease / 4
 
 
@@ -204,6 +210,7 @@ class Recorder:
         changes = {name: value for name, value in item.items() if name in entry.unsure or entry.row.get(name) != value}
         removed = frozenset((entry.row.keys() | entry.unsure) - item.keys())
         # by the clock, so that a driver that takes up a run of another one goes on from there
+        entry.size = len(orjson.dumps(item))
         entry.number = number = max(entry.number + 1, time.time_ns() // 1_000)
         entry.unsure |= changes.keys() | removed
         entry.numbers.add(number)
