@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint classes format bench clean
+.PHONY: help setup demo test lint classes notebooks format bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1 -/p' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ classes: setup
 test: setup  ## all checks and tests
 	@$(MAKE) --no-print-directory --jobs 2 lint classes
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
+
+notebooks: setup classes  ## run all notebooks
+	NOTEBOOKS=all $(BIN)/pytest tests/test_notebooks.py --durations=6
 
 format: setup  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

@@ -145,7 +145,7 @@ def test_times_beside_a_change_stand_for_one_instant(minutes: int) -> None:
     assert to_utc(time, "Europe/Paris", transition="raise") == at(time, 2 if minutes < 0 else 1)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(clock=clocks, fold=folds, other=zones)
 def test_an_instant_is_the_same_whatever_the_callers_zone(clock: tuple[str, datetime], fold: int, other: str) -> None:
     zone, time = clock
@@ -161,7 +161,7 @@ def test_an_instant_is_the_same_whatever_the_callers_zone(clock: tuple[str, date
     assert convert_utc_to_user_tz(instant.replace(tzinfo=None), zone).isoformat() == shown.isoformat()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(clock=clocks, fold=folds, other=zones)
 def test_every_way_reads_a_clock_alike(clock: tuple[str, datetime], fold: int, other: str) -> None:
     zone, time = clock[0], clock[1].replace(fold=fold)
@@ -192,7 +192,7 @@ def test_every_way_reads_a_clock_alike(clock: tuple[str, datetime], fold: int, o
         assert caught.value.skipped == (aware.replace(tzinfo=None) != time)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(first=instants, second=instants, zone=zones)
 def test_order_is_that_of_instants(first: datetime, second: datetime, zone: str) -> None:
     left, right = (to_utc(to_user_timezone(instant, zone)) for instant in (first, second))

@@ -65,7 +65,7 @@ def test_the_examples_in_the_docstrings(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(items, st.one_of(st.none(), last_keys), st.randoms(use_true_random=False), st.booleans())
 def test_the_next_key_is_what_json_says(content: Any, last_key: Any, random: Any, spaced: bool) -> None:
     """In any order of the page's fields, written with spaces or without."""
@@ -108,7 +108,7 @@ def serialized(fields: list[tuple[str, Any]], random: Any, spaced: bool) -> byte
     return json.dumps(dict(fields)).encode() if spaced else orjson.dumps(dict(fields))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(items, st.one_of(st.none(), units), st.integers(0, 2**40), st.randoms(use_true_random=False), st.booleans())
 def test_the_figures_of_a_page_are_what_json_says(
     content: Any, consumed: Any, scanned: int, random: Any, spaced: bool
@@ -121,7 +121,7 @@ def test_the_figures_of_a_page_are_what_json_says(
     assert (scanned_items(body), returned_items(body)) == (scanned, len(content))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(
     items,
     st.sampled_from(["t", *FIELDS]),

@@ -207,7 +207,7 @@ def model() -> Any:
         return sender(wire.connection)._models["Scan", "t"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     secret=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1),
     region=st.sampled_from(["eu-west-1", "us-gov-west-1", "cn-north-1"]),

@@ -208,7 +208,7 @@ HOLDS = {"=": operator.eq, "<>": operator.ne, "<": operator.lt, "<=": operator.l
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.data(), st.booleans())
 def test_the_numbers_that_read_as_a_floating_point_number_are_found_to_the_last_digit(
     data: st.DataObject, narrow: bool

@@ -185,7 +185,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(EVENTS, max_size=12))
 def test_whatever_happens_the_log_is_valid_and_ends_once(events: list[Event]) -> None:
     state = state_of()

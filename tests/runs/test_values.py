@@ -99,7 +99,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(ANYTHING)
 def test_whatever_a_user_hands_in_is_an_item(value: object) -> None:
     assert item_of(log_of(config_snapshot={"given": plain(value)}))["config_snapshot"]

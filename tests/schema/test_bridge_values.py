@@ -31,7 +31,7 @@ from tests.schema.models import Colour, Plain, Size, Weekday, models, through_ar
 SOME_ID = UUID("12345678-1234-5678-1234-567812345678")
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data(), models())
 def test_every_model_comes_back_as_it_was(data: st.DataObject, model: type[BaseModel]) -> None:
     value = data.draw(values(model))

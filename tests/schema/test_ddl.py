@@ -184,7 +184,7 @@ def test_spark_reads_the_same(spark: SparkSession) -> None:
             DataType.fromDDL(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(single)
 def test_the_text_of_a_type_reads_back(kind: DataType) -> None:
     assert parse_ddl(leaf_ddl(kind)) == kind

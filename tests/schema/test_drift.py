@@ -221,7 +221,7 @@ def test_what_is_said_to_fit_is_read_and_what_is_not_may_fail(
             )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(schemas, schemas)
 def test_only_equal_schemas_do_not_differ(schema: StructType, other: StructType) -> None:
     assert compare(schema, schema) == []

@@ -181,7 +181,7 @@ def check_with_ruff(folder: Path) -> None:
 def test_random_sources_are_formatted(tmp_path: Path) -> None:
     sources: set[str] = set()
 
-    @settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(structs)
     def write(found: StructType) -> None:
         sources.add(model_source(found))

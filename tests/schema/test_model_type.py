@@ -64,7 +64,7 @@ def check_identity(found: StructType) -> None:
     assert model_source(struct_type(written), "Order") == model_source(found, "Order")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(structs)
 def test_a_schema_comes_back(found: StructType) -> None:
     check_identity(found)

@@ -125,7 +125,7 @@ def batch_with(bad: dict[int, dict[str, Any]], count: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(values, schema=arrow_schema(SCHEMA)).slice(1, count)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.integers(0, 19), st.lists(st.sampled_from(BAD), min_size=1, max_size=3)), st.integers(1, 20))
 def test_bad_rows_are_found_with_their_paths_and_the_rest_is_as_ever(
     chosen: dict[int, list[tuple[str, Any, str]]], count: int

@@ -124,7 +124,7 @@ def decoder(
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(pages, min_size=1, max_size=2), st.sampled_from(["Items", "Responses", "Item"]), st.booleans())
 def test_rows_are_the_same_whatever_version_each_item_has(
     answers: list[list[tuple[Item, int | None]]], envelope: EnvelopeName, spaces: bool

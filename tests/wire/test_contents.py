@@ -173,7 +173,7 @@ def spoilt_items(draw: st.DrawFn) -> dict[str, Any]:
     return item
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(spoilt_items(), max_size=4))
 def test_nothing_is_overlooked(items: list[Any]) -> None:
     def is_good(item: Any) -> bool:

@@ -64,7 +64,7 @@ def test_the_examples_in_the_docstrings() -> None:
 # ---------------------------------------------------------------------------------------------------- it is what boto3 says
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(st.data(), schemas, st.booleans())
 def test_pages_become_what_boto3_gives(data: st.DataObject, schema: StructType, nulls: bool) -> None:
     content = data.draw(pages(schema))
@@ -200,7 +200,7 @@ def check_routes(schema: StructType, content: list[dict[str, Any]], nulls: bool)
     return False
 
 
-@settings(deadline=None, max_examples=180)
+@settings(deadline=None, max_examples=80)
 @given(st.data(), structs(2, columnar=True), st.booleans())
 def test_both_routes_agree_on_pages_that_may_not_fit(data: st.DataObject, schema: StructType, nulls: bool) -> None:
     check_routes(schema, data.draw(st.lists(items(schema, wild=True), min_size=1, max_size=4)), nulls)

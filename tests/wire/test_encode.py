@@ -77,7 +77,7 @@ def test_the_examples_in_the_docstrings() -> None:
 # ---------------------------------------------------------------------------------------------------- it is what boto3 makes
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.data(), schemas, st.sampled_from(["omit", "write"]))
 def test_batches_become_what_boto3_makes(data: st.DataObject, schema: StructType, nulls: str) -> None:
     batch = slice_of(data, batch_of(schema, data.draw(rows(schema))))
@@ -89,7 +89,7 @@ def test_batches_become_what_boto3_makes(data: st.DataObject, schema: StructType
         assert len(text.encode()) >= item_size(item)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.data(), schemas, st.sampled_from(["omit", "write"]))
 def test_what_is_written_is_read_back(data: st.DataObject, schema: StructType, nulls: str) -> None:
     batch = slice_of(data, batch_of(schema, data.draw(rows(schema))))
@@ -102,7 +102,7 @@ def test_what_is_written_is_read_back(data: st.DataObject, schema: StructType, n
     ]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(st.one_of(st.none(), texts, st.text(st.characters(max_codepoint=0x7F)))), st.data())
 def test_json_text_is_exact(strings: list[str | None], data: st.DataObject) -> None:
     schema = StructType().add("s", StringType()).add("m", MapType(StringType(), StringType()))
@@ -150,7 +150,7 @@ def test_odd_names(name: str) -> None:
     assert orjson.loads(encode(schema, batch)[0]) == {name: entry, "m?": entry, "v?": entry}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.dictionaries(names, any_attributes, max_size=4))
 def test_variants_of_any_content(content: dict[str, Any]) -> None:
     schema = StructType().add("v", VariantType())
@@ -437,7 +437,7 @@ def counted(value: Any) -> int:
     return len(bytes(value))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.dictionaries(names, any_attributes, max_size=4))
 def test_sizes(item: dict[str, Any]) -> None:
     python = {name: deserialized(attribute) for name, attribute in item.items()}
@@ -445,7 +445,7 @@ def test_sizes(item: dict[str, Any]) -> None:
     assert len(orjson.dumps(item)) >= item_size(item)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(number_texts())
 def test_sizes_of_numbers(text: str) -> None:
     assert item_size({"": {"N": text}}) == counted(Decimal(text))

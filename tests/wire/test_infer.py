@@ -90,7 +90,7 @@ similar_items = structs(2).flatmap(pages)
 samples = st.one_of(any_items, similar_items).filter(any)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(samples, st.sampled_from(NUMBER_TYPES))
 def test_the_schema_decodes_its_own_sample_without_loss(items: list[Item], number_type: str) -> None:
     check_decodes(items, infer(*items, number_type=number_type).schema)
@@ -235,7 +235,7 @@ def test_double_warns_of_numbers_that_it_may_round() -> None:
     assert warning == "'x' has numbers that span 16 digits: DOUBLE may round them"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.one_of(number_texts(), st.sampled_from(ODD_NUMBERS)), min_size=1, max_size=3))
 def test_numbers_are_never_rounded(texts: list[str]) -> None:
     for number_type in ("auto", "decimal", "string"):

@@ -59,7 +59,7 @@ whole_items = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(
     st.lists(whole_items, max_size=4),
     st.sampled_from(list(ENVELOPES)),
@@ -84,7 +84,7 @@ def test_texts_and_variants_are_the_items(
     ]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.data(), st.lists(whole_items, min_size=1, max_size=3), st.sampled_from(list(ENVELOPES)))
 def test_bodies_that_are_damaged(data: st.DataObject, items: list[Any], envelope: str) -> None:
     """One byte lost, changed or put in: the texts are what orjson finds, or the answer is refused."""
@@ -184,7 +184,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(st.dictionaries(odd_texts, json_values, max_size=3), min_size=1, max_size=3), st.booleans())
 def test_the_structure_of_json(values: list[Any], escaped: bool) -> None:
     data = "".join(json.dumps(value, ensure_ascii=escaped) for value in values).encode()
@@ -210,7 +210,7 @@ def encoded(
     return texts.to_pylist(), key_batch.to_pylist()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(names, whole_items.filter(lambda item: "" not in item)), max_size=4),
     st.booleans(),
@@ -259,7 +259,7 @@ def damaged_items(draw: st.DrawFn) -> dict[str, Any]:
             return item
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(damaged_items(), min_size=1, max_size=3), st.sampled_from([(",", ":"), (", ", ": ")]))
 def test_a_text_is_refused_where_the_value_route_refuses_it(items: list[Any], separators: tuple[str, str]) -> None:
     def is_good(item: Any) -> bool:

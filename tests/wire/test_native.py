@@ -26,7 +26,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(any_attributes)
 def test_values_are_those_of_boto3_and_come_back_as_the_same_attribute(attribute: dict[str, Any]) -> None:
     value = to_python(attribute)

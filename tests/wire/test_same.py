@@ -86,7 +86,7 @@ def canonical(value: Value) -> Any:
     return tag, content
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(values, st.integers())
 def test_a_value_is_the_same_however_it_is_written(value: Value, seed: int) -> None:
     other = written_otherwise(value, random.Random(seed))
@@ -94,7 +94,7 @@ def test_a_value_is_the_same_however_it_is_written(value: Value, seed: int) -> N
     assert is_same(other, value)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(values, values)
 def test_two_values_are_the_same_exactly_where_the_reference_says_so(left: Value, right: Value) -> None:
     assert is_same(left, right) == (canonical(left) == canonical(right))

@@ -57,7 +57,7 @@ def without_metadata_field(field: pa.Field) -> pa.Field:
     return pa.field(field.name, without_metadata(field.type), field.nullable, variant or None)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(schemas)
 def test_the_arrow_schema_is_spark_s_own(schema: StructType) -> None:
     spark = to_arrow_schema(schema, timezone="UTC")
