@@ -4,15 +4,16 @@ PYTHON ?= python3
 VENV ?= .venv
 # processes that tests run in; each has its own servers and Spark session, and waits for them most of its time
 WORKERS ?= 2
+SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 BIN = $(VENV)/bin
 # Spark starts its Python workers by the name `python3`
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint classes notebooks format bench clean
+.PHONY: help setup demo test test-all lint classes format bench clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*##/  make \1 -/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*##/  make \1 -/p' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.test  ## create .venv with the package in editable mode and all that the tests need
 
@@ -41,12 +42,12 @@ lint: setup  ## ruff and mypy
 classes: setup
 	@$(BIN)/python -m tests.servers.spark_classes
 
-test: setup  ## all checks and tests
+test: setup  ## all checks, and all tests but the slow ones
 	@$(MAKE) --no-print-directory --jobs 2 lint classes
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/pytest -m 'not slow' $(SPREAD)
 
-notebooks: setup classes  ## run all notebooks
-	NOTEBOOKS=all $(BIN)/pytest tests/test_notebooks.py --durations=6
+test-all: setup classes  ## all tests, those that take long and all notebooks too
+	$(BIN)/pytest $(SPREAD)
 
 format: setup  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

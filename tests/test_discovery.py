@@ -98,6 +98,7 @@ def test_an_installed_wheel_is_found_without_registration(wheel: Path, moto_serv
     assert "found [Row(id='a', n=1)]" in finished.stdout, finished.stderr
 
 
+@pytest.mark.slow
 def test_spark_connect(python: Callable[..., Any]) -> None:
     finished = python(CONNECT)
     assert finished.stdout.splitlines() == [

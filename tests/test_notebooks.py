@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-ALL = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-# each takes up to a minute: `make test` runs the first steps and the two that go through all layers, `make notebooks` every one
-NOTEBOOKS = (
-    ALL if os.environ.get("NOTEBOOKS") == "all" else [path for path in ALL if path.stem[:2] in ("01", "05", "06")]
-)
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+QUICK = ("06_metadata",)
+
+
+def marked(notebook: Path) -> Any:
+    return pytest.param(notebook, id=notebook.stem, marks=() if notebook.stem in QUICK else pytest.mark.slow)
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.stem[:2] for path in ALL] == ["01", "02", "03", "04", "05", "06"]
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+@pytest.mark.parametrize("notebook", [marked(notebook) for notebook in NOTEBOOKS])
 def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     """Any cell that raises is a CellExecutionError with the cell and its traceback."""
     content = nbformat.read(notebook, as_version=4)

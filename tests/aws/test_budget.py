@@ -76,6 +76,7 @@ def largest_second(log: list[Served]) -> float:
     return max(sum(units for at, units in served[first:] if at < start + 1) for first, (start, _) in enumerate(served))
 
 
+@pytest.mark.slow
 def test_tasks_together_consume_their_budget_and_no_second_much_more() -> None:
     """Six tasks of two jobs with a third of a budget each: one job's server tells what it consumed, the other's does not."""
     with ExitStack() as stack:

@@ -322,6 +322,7 @@ def test_a_limit_bounds_what_is_read(filled: Store) -> None:
         assert filled.scanned(proxy) == 7
 
 
+@pytest.mark.slow
 def test_ten_thousand_models_go_in_batches(aws_server: Server) -> None:
     store = make_store(aws_server)
     items = [order(f"c{number % 100}", number, total=Decimal(number) / 4) for number in range(10_000)]

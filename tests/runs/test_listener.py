@@ -253,6 +253,7 @@ def _wait_long(value: int) -> int:
     return value
 
 
+@pytest.mark.slow
 def test_many_runs_leave_neither_threads_nor_memory(spark: SparkSession, table: RunTable) -> None:
     def jvm_threads() -> int:
         return int(spark._jvm.Thread.activeCount())  # type: ignore[union-attr]

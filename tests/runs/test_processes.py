@@ -174,7 +174,14 @@ with pipeline_run(None, "parent") as run:
         "fork": "failed",
     }, stderr
     assert [message["message"] for message in logs["parent"].log_messages] == ["from the parent"]
-    assert logs["multiprocessing"].tags == logs["fork"].tags == {"parent_run_id": stdout.strip()}
+    assert (
+        logs["multiprocessing"].tags
+        == logs["fork"].tags
+        == {
+            "parent_run_id": stdout.strip(),
+            "parent_pipeline_id": "parent",
+        }
+    )
     assert "what it is told now is not noted (Logged)" in stderr
 
 

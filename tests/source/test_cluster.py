@@ -36,6 +36,7 @@ def driver(cluster: Cluster) -> Iterator[Driver]:
         yield started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["puts"])
 def test_workers_are_killed_in_the_middle_of_a_write(
     moto_server: Server, driver: Driver, tmp_path: Path, name: str
@@ -44,6 +45,7 @@ def test_workers_are_killed_in_the_middle_of_a_write(
         survives(driver, moto_server, proxy, WRITES[name], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffled", [False, True], ids=["task", "stage"])
 def test_all_executors_are_killed_in_the_middle_of_a_write(
     moto_server: Server, cluster: Cluster, driver: Driver, tmp_path: Path, shuffled: bool

@@ -92,7 +92,7 @@ stopper.join()
 @pytest.mark.parametrize(
     ("how", "kind", "operation"),
     [
-        ("spark.sparkContext.cancelAllJobs()", "silent", "put"),
+        pytest.param("spark.sparkContext.cancelAllJobs()", "silent", "put", marks=pytest.mark.slow),
         ("spark.interruptAll()", "throttling", "insert"),
         ("spark.stop()", "silent", "insert"),
     ],
@@ -118,6 +118,7 @@ def test_a_write_under_way_is_stopped(
         driver.run("spark = start(config)")
 
 
+@pytest.mark.slow
 def test_what_the_tasks_share_their_budget_by_goes_with_a_write_that_is_stopped(
     moto_server: Server, driver: Driver, tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ query = frame.option("checkpointLocation", checkpoint).start(table)
 """
 
 
+@pytest.mark.slow
 def test_a_stream_is_stopped(moto_server: Server, driver: Driver, tmp_path: Path) -> None:
     table, options = moto_server.create(), {**moto_server.options, "maxWriteUnits": "100000"}
     driver.run(_STREAM, options=options, checkpoint=str(tmp_path), table=table)

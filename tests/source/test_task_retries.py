@@ -51,7 +51,14 @@ def test_a_failed_task_is_run_again(moto_server: Server, driver: Driver) -> None
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which processes write is read from /proc")
 @pytest.mark.parametrize(
-    "name", ["puts", "overwrite", "inserts in transactions", "updates with a condition", "an operation for each row"]
+    "name",
+    [
+        "puts",
+        "overwrite",
+        "inserts in transactions",
+        pytest.param("updates with a condition", marks=pytest.mark.slow),
+        pytest.param("an operation for each row", marks=pytest.mark.slow),
+    ],
 )
 def test_workers_are_killed_in_the_middle_of_a_write(
     moto_server: Server, driver: Driver, tmp_path: Path, name: str

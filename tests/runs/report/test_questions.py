@@ -22,11 +22,11 @@ from tests.runs.tables import ITEMS, run_table
 
 ERRORS = ("ValueError: no rows", "pyspark.errors.AnalysisException: [TABLE_NOT_FOUND] orders: gone", "SystemExit: 1")
 PIPELINES = ("billing", "orders", "sales")
-NIGHTS = 30
+NIGHTS = 60
 
 
 def generated() -> list[PipelineRunLog]:
-    """30 nights of three pipelines, some of which fail; a run that is open, one that is late and one that hangs."""
+    """60 nights of three pipelines, some of which fail; a run that is open, one that is late and one that hangs."""
     chance = random.Random(6)
     now = datetime.now(UTC)
     logs = []
