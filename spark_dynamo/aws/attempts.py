@@ -6,7 +6,6 @@ Bulk work is patient (`aws.requests`); a call for one item is to end when the co
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from spark_dynamo.aws.budget import Reservation
 from spark_dynamo.aws.client import Connection
@@ -43,8 +42,7 @@ class Attempts(Requests):
         most = self.connection.max_attempts
         if is_transient(error) and self._attempts >= most:
             self.counts.add(requests=1, **{failure_kind(error): 1})
-            where: dict[str, Any] = {"endpoint": self.connection.endpoint_url, "region": self.connection.region}
-            explained = explain(error, where["endpoint"], where["region"], self.table)
+            explained = explain(error, self.connection.endpoint_url, self.connection.region, self.table)
             explained.context["attempts"] = self._attempts
             raise explained from error
         super()._failed(operation, error, sent_at)

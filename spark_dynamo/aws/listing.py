@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spark_dynamo.aws.tables import DynamoDBClient, _named_errors
+from spark_dynamo.aws.tables import DynamoDBClient, named_errors
 
 __all__ = ["list_tables", "table_identity", "ttl_attribute"]
 
 
 def list_tables(client: DynamoDBClient) -> Iterator[str]:
     """The names of all tables, in order, by one request for each hundred. Errors as `describe_table` has them."""
-    with _named_errors(client, "*"):
+    with named_errors(client, "*"):
         for page in client.get_paginator("list_tables").paginate():
             yield from page["TableNames"]
 
 
 def ttl_attribute(client: DynamoDBClient, name: str) -> str | None:
     """The attribute by which a table's items expire, None where they don't. Errors as `describe_table` has them."""
-    with _named_errors(client, name):
+    with named_errors(client, name):
         ttl = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     return str(ttl["AttributeName"]) if ttl["TimeToLiveStatus"] in ("ENABLED", "ENABLING") else None
 
 
 def table_identity(client: DynamoDBClient, name: str) -> tuple[object, ...]:
     """What tells a table from all others, whatever name or address led to it: local servers give equal ARNs to their tables."""
-    with _named_errors(client, name):
+    with named_errors(client, name):
         found = client.describe_table(TableName=name)["Table"]
     return found["TableArn"], found.get("TableId"), found.get("CreationDateTime")

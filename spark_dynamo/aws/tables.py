@@ -33,6 +33,7 @@ __all__ = [
     "describe_table",
     "enable_ttl",
     "ensure_table",
+    "named_errors",
     "wait_until_active",
 ]
 
@@ -129,7 +130,7 @@ def describe_table(client: DynamoDBClient, name: str) -> TableDescription:
 
     Raises TableNotFoundError, AccessDeniedError, RequestFailedError or ConnectionError.
     """
-    with _named_errors(client, name):
+    with named_errors(client, name):
         return _description(client.describe_table(TableName=name)["Table"])
 
 
@@ -154,7 +155,7 @@ def create_table(
     for index in indexes:
         secondary[index.kind].append({**_index_request(index), **(throughput if index.kind == "GSI" else {})})
     lists = {"GlobalSecondaryIndexes": secondary["GSI"], "LocalSecondaryIndexes": secondary["LSI"]}
-    with _named_errors(client, name):
+    with named_errors(client, name):
         response = client.create_table(
             TableName=name,
             BillingMode="PROVISIONED" if provisioned else "PAY_PER_REQUEST",
@@ -216,7 +217,7 @@ def wait_until_active(
     """
     deadline = time.monotonic() + timeout_seconds
     attempts = max(1, round(timeout_seconds / _POLL_SECONDS))
-    with _named_errors(client, name):
+    with named_errors(client, name):
         try:
             client.get_waiter("table_exists").wait(
                 TableName=name, WaiterConfig={"Delay": _POLL_SECONDS, "MaxAttempts": attempts}
@@ -250,7 +251,7 @@ def enable_ttl(client: DynamoDBClient, name: str, attribute: str) -> bool:
     The table must be ACTIVE. Raises ConfigurationError where its items expire by another attribute, and as
     `describe_table` does.
     """
-    with _named_errors(client, name):
+    with named_errors(client, name):
         ttl = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     if ttl["TimeToLiveStatus"] in ("ENABLED", "ENABLING"):
         if ttl["AttributeName"] == attribute:
@@ -259,7 +260,7 @@ def enable_ttl(client: DynamoDBClient, name: str, attribute: str) -> bool:
             f"Items of table '{name}' expire by attribute '{ttl['AttributeName']}', not by '{attribute}', and a table "
             "has one TTL attribute. Disable its TTL first, or leave it as it is and write that attribute"
         )
-    with _named_errors(client, name):
+    with named_errors(client, name):
         client.update_time_to_live(
             TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute}
         )
@@ -267,7 +268,7 @@ def enable_ttl(client: DynamoDBClient, name: str, attribute: str) -> bool:
 
 
 @contextmanager
-def _named_errors(client: DynamoDBClient, table: str) -> Iterator[None]:
+def named_errors(client: DynamoDBClient, table: str) -> Iterator[None]:
     """Errors of botocore become those of `spark_dynamo.errors`."""
     try:
         yield
