@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -32,6 +31,7 @@ from botocore.parsers import ResponseParser, ResponseParserFactory
 
 from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.failures import check_answer, explain
+from spark_dynamo.aws.once import once_per_process
 from spark_dynamo.telemetry import debug_logging
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Connection:
 
 def dynamodb_client(connection: Connection) -> Any:
     """boto3's own DynamoDB client for that connection, one per process; threads may share it."""
-    return _client(connection, False, os.getpid())
+    return _client(connection, False)
 
 
 def raw_client(connection: Connection) -> Any:
@@ -129,11 +129,11 @@ def raw_client(connection: Connection) -> Any:
 
     It makes each request once: `aws.requests` repeats what may be repeated, with one budget for all of a task's threads.
     """
-    return _client(connection, True, os.getpid())
+    return _client(connection, True)
 
 
-@lru_cache(maxsize=32)
-def _client(connection: Connection, raw: bool, process: int) -> Any:  # process: a forked child needs its own sockets
+@once_per_process(most=32)
+def _client(connection: Connection, raw: bool) -> Any:
     try:
         session = _session(connection)
         if raw:

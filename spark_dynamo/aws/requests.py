@@ -30,6 +30,7 @@ from spark_dynamo.aws.failures import (
     throttling_reason,
 )
 from spark_dynamo.aws.sending import sender
+from spark_dynamo.telemetry import facts
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,11 @@ class Counts:
         with self.lock:
             for name, figure in figures.items():
                 setattr(self, name, getattr(self, name) + figure)
+
+    def facts(self, operation: str, table: str, seconds: float | None = None) -> dict[str, Any]:
+        """What a log record of these requests carries as `extra`."""
+        duration = None if seconds is None else seconds * 1000
+        return facts(operation, table, units=self.units, retries=self.retries, items=self.items, duration_ms=duration)
 
     def __str__(self) -> str:
         refused = f" ({self.refused:,} refused)" if self.refused else ""

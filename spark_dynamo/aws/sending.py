@@ -13,7 +13,6 @@ import hashlib
 import hmac
 import http.client
 import logging
-import os
 import re
 import threading
 import time
@@ -28,6 +27,7 @@ from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ConnectionClosedError, IncompleteReadError, ReadTimeoutError
 
 from spark_dynamo.aws.client import Connection, raw_client
+from spark_dynamo.aws.once import once_per_process
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +94,11 @@ class Sender:
 
 def sender(connection: Connection) -> Sender:
     """The sender of that connection's raw client, one per process."""
-    return _sender(connection, os.getpid())
+    return _sender(connection)
 
 
-@lru_cache(maxsize=32)
-def _sender(connection: Connection, process: int) -> Sender:
+@once_per_process(most=32)
+def _sender(connection: Connection) -> Sender:
     return Sender(raw_client(connection))
 
 

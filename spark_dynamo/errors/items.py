@@ -76,11 +76,12 @@ class InvalidItemError(ItemError):
 
 
 class DuplicateKeyError(ItemError):
-    """Two rows of one write with the same key."""
+    """Two rows of one write with the same key; `message` is the sentence where it is not about the rows of a DataFrame."""
 
-    def __init__(self, *, table: str, key: Mapping[str, object]) -> None:
+    def __init__(self, *, table: str, key: Mapping[str, object], message: str | None = None) -> None:
         super().__init__(
-            f"Two rows for table '{table}' have the key {show_key(key)}, and DynamoDB keeps only one item per key. "
+            message
+            or f"Two rows for table '{table}' have the key {show_key(key)}, and DynamoDB keeps only one item per key. "
             "Drop duplicates before the write, or set option 'duplicates' to 'last' or 'first'",
             table=table,
             key=key,

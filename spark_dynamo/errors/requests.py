@@ -64,7 +64,8 @@ class TableNotFoundError(RequestFailedError):
 class ConditionFailedError(RequestFailedError):
     """Rows that were not written because their condition was not met; `keys` names the first of them.
 
-    `found` is the first one's stored item in DynamoDB JSON, None where there is none with that key.
+    `found` is the first one's stored item in DynamoDB JSON, None where there is none with that key. `message` is the sentence where
+    it is not about the rows of a DataFrame.
     """
 
     def __init__(
@@ -74,10 +75,13 @@ class ConditionFailedError(RequestFailedError):
         keys: Sequence[Mapping[str, object]],
         reason: str,
         found: Mapping[str, Any] | None = None,
+        *,
+        message: str | None = None,
     ) -> None:
         shown = ", ".join(show_key(key) for key in keys)
         super().__init__(
-            f"{count} {'row was' if count == 1 else 'rows were'} not written to table '{table}', the first with the "
+            message
+            or f"{count} {'row was' if count == 1 else 'rows were'} not written to table '{table}', the first with the "
             f"{'key' if len(keys) == 1 else 'keys'} {shown}, because: {reason}. Found: "
             f"{'no item' if found is None else shorten(dict(found))}. Set option 'conditionFailed' to 'skip' to write the "
             "others, or to a path that gets such rows",

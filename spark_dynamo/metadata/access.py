@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Hashable
 
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.requests import Requests, Stopped
-from spark_dynamo.aws.sending import sender
 from spark_dynamo.aws.tables import TableDescription, describe_table
 from spark_dynamo.errors import AccessDeniedError, DynamoDBWrapperError
 from spark_dynamo.metadata.caching.base import Cache
@@ -22,7 +20,6 @@ _log = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 300.0  # seconds after which a table is described again, as it may have got another index
 
-_connected: set[tuple[Connection, int]] = set()
 _described: dict[tuple[Connection, str], tuple[float, TableDescription | None]] = {}
 _told: set[str] = set()  # tables without a cache that the log has named
 _locks: dict[Hashable, threading.Lock] = {}
@@ -66,17 +63,6 @@ class Access:
                     known = None
             _described[key] = (time.monotonic(), known)
         return known
-
-    def connect(self) -> None:
-        """Make the client of the connection where there is none yet: once, however many threads want it at once.
-
-        A client takes a quarter of a second to make, and `lru_cache` would let each of fifty threads make one.
-        """
-        key = (self.connection, os.getpid())
-        if key not in _connected:
-            with _lock_of(key):
-                sender(self.connection)
-                _connected.add(key)
 
     def scope(self, table: str) -> str | None:
         """What tells this table from all others in a cache that many share; None where that is not known."""

@@ -98,7 +98,6 @@ class Ask:
         return self._send(access)
 
     def _send(self, access: Access) -> Answer:
-        access.connect()
         requests = Attempts(access.connection, self.table)
         access.enter(requests)
         is_read = self.operation in _READS
@@ -139,7 +138,6 @@ class ReadKeys:
 
     def perform(self, access: Access) -> list[bytes]:
         """The bodies of the answers, in no order."""
-        access.connect()
         requests = Requests(access.connection, self.table)
         access.enter(requests)
         share = -(-len(self.keys) // _CONCURRENCY)
@@ -174,7 +172,6 @@ class WriteAll:
 
     def perform(self, access: Access) -> None:
         """Return when all is done; UnwrittenItemsError, with the first keys, where it could not be."""
-        access.connect()
         requests = Requests(access.connection, self.table)
         access.enter(requests)
         with observe("BatchWriteItem", table=self.table) as observed:
@@ -201,7 +198,6 @@ class Transact:
 
     def perform(self, access: Access) -> tuple[list[Cancellation] | None, bool]:
         """The reasons of the cancellation, None where there was none, and whether an earlier attempt may have taken effect."""
-        access.connect()
         requests = Attempts(access.connection, next(iter(self.changes)))
         access.enter(requests)
         token = str(uuid.uuid4())

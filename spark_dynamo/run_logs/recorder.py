@@ -26,8 +26,9 @@ from spark_dynamo.aws.client import interrupt
 from spark_dynamo.aws.failures import is_transient
 from spark_dynamo.errors import DynamoDBWrapperError, ItemError, RequestFailedError, SchemaError, ValidationError
 from spark_dynamo.run_logs.missed import MissedLogs
+from spark_dynamo.run_logs.others import Others
 from spark_dynamo.run_logs.state import OPEN_STATUSES, RunState
-from spark_dynamo.run_logs.store import LEASE, OWNER, Item, RunStore, Stored, lease_text
+from spark_dynamo.run_logs.store import LEASE, OWNER, Item, RunStore, Stored, lease_text, written_over
 from spark_dynamo.run_logs.values import LARGEST_LOG, fit
 
 __all__ = ["LEASE_SECONDS", "Recorder"]
@@ -54,7 +55,8 @@ class _Entry:
     written_at: float = 0.0
     number: int = 0
     exists: bool = False
-    row: Item = field(default_factory=dict)
+    row: Item = field(default_factory=dict)  # what this driver has put there
+    others: Others = field(default_factory=Others)
     unsure: set[str] = field(default_factory=set)  # attributes of writes that may have taken effect or not
     numbers: set[int] = field(default_factory=set)  # and their numbers
     size: int = 0  # of that row as it was written, in bytes of JSON
@@ -207,22 +209,35 @@ class Recorder:
         item[OWNER] = {"S": _owner()}
         if log.status in OPEN_STATUSES:
             item[LEASE] = {"S": lease_text(datetime.now(UTC) + timedelta(seconds=entry.lease))}
-        changes = {name: value for name, value in item.items() if name in entry.unsure or entry.row.get(name) != value}
-        removed = frozenset((entry.row.keys() | entry.unsure) - item.keys())
+        joined = entry.others.joined(item)
+        known = entry.row
+        told = set(entry.unsure)
+        if log.status not in OPEN_STATUSES:  # what others have begun ends with the run
+            told |= {"stages", "current_stage"}
+        changes = {name: joined[name] for name, value in item.items() if name in told or known.get(name) != value}
+        removed = frozenset((known.keys() | told) - item.keys())
+        entry.size = len(orjson.dumps(joined))
         # by the clock, so that a driver that takes up a run of another one goes on from there
-        entry.size = len(orjson.dumps(item))
         entry.number = number = max(entry.number + 1, time.time_ns() // 1_000)
         entry.unsure |= changes.keys() | removed
         entry.numbers.add(number)
         found = self._store.save(
-            log.run_id, changes, removed, status=log.status, number=number, create=not entry.exists
+            log.run_id,
+            changes,
+            removed,
+            status=log.status,
+            number=number,
+            create=not entry.exists,
+            sizes={name: size for name, size in entry.others.sizes.items() if name in changes},
+            stages=entry.others.statuses if "stages" in changes else {},
         )
         self._succeeded()
-        if found is None or (found.number in entry.numbers and found.status == log.status):
+        if found is None or (found.status == log.status and found.number in _conclusive(entry, log.status)):
             entry.row, entry.exists = item, True
+            entry.others.written(changes)
             entry.unsure.clear()
             entry.numbers.clear()
-        elif self._is_to_repeat(entry, found):
+        elif self._is_to_repeat(entry, found, item):
             return
         else:
             _log.warning(
@@ -240,13 +255,15 @@ class Recorder:
                 self._entries.pop(entry.state.run_id, None)
             self._condition.notify_all()
 
-    def _is_to_repeat(self, entry: _Entry, found: Stored) -> bool:
-        """Whether the next attempt takes account of what stood in the way."""
+    def _is_to_repeat(self, entry: _Entry, found: Stored, item: Item) -> bool:
+        """Whether the next attempt takes account of what stood in the way of the attributes in `item`."""
         if found.status is None and entry.exists:  # somebody has deleted the row
-            entry.exists, entry.row = False, {}
+            entry.exists, entry.row, entry.others = False, {}, Others()
             entry.unsure.clear()
         elif found.status in OPEN_STATUSES and (found.number or 0) >= entry.number:  # a clock is ahead of this one
             entry.number = found.number or 0
+        elif found.status in written_over(item["status"]["S"]) and (found.number or 0) < entry.number:
+            entry.others.found(found.row, entry.row, item)  # somebody has put more into the lists
         else:
             return False
         with self._condition:
@@ -314,6 +331,11 @@ class Recorder:
             self._missed.add(entry.state.snapshot())
         except Exception:
             _log.warning("The log of run %s is lost", entry.state.run_id, exc_info=True)
+
+
+def _conclusive(entry: _Entry, status: str) -> set[int | None]:
+    """The write numbers by which a row that is found tells that the write took effect: after an end nothing changes any more."""
+    return {entry.number} if status in OPEN_STATUSES else {*entry.numbers}
 
 
 def _owner() -> str:

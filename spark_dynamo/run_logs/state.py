@@ -31,9 +31,10 @@ from spark_dynamo.run_logs.events import (
 )
 from spark_dynamo.run_logs.values import plain, text
 
-__all__ = ["OPEN_STATUSES", "RunState"]
+__all__ = ["LEFT_OPEN", "OPEN_STATUSES", "RunState"]
 
 OPEN_STATUSES = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
+LEFT_OPEN = "The run ended while this stage was open"
 _FIRST_KEPT = 1_000  # stages and messages: the first so many and the newest so many
 _NEWEST_KEPT = 4_000
 _SETTLING = 1_000  # ended stages whose figures may still change
@@ -203,7 +204,7 @@ class RunState:
                 assert event.status not in OPEN_STATUSES, f"a run can't end as {event.status}"
                 for stage in self._open.values():
                     stage.status, stage.ended = RunStatus.CANCELLED, event.at
-                    stage.error = "The run ended while this stage was open"
+                    stage.error = LEFT_OPEN
                 self._open.clear()
                 self._ended = event
         return True

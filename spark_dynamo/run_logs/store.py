@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ import orjson
 
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.failures import check_answer, explain, failed_condition
+from spark_dynamo.aws.pages import Chain, fetch_in_turn
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.sending import sender
 from spark_dynamo.aws.tables import describe_table
@@ -29,7 +30,7 @@ from spark_dynamo.metadata.tables import METADATA_TABLES
 from spark_dynamo.run_logs.state import OPEN_STATUSES
 from spark_dynamo.schema.items import ModelItems
 
-__all__ = ["LEASE", "NUMBER", "OWNER", "ExpiredRun", "RunStore", "Stored", "lease_text"]
+__all__ = ["LEASE", "NUMBER", "OWNER", "ExpiredRun", "RunStore", "Stored", "lease_text", "written_over"]
 
 LEASE, OWNER, NUMBER = "lease_expires_at", "lease_owner", "write_number"
 _KEY = METADATA_TABLES["pipeline_run_logs"].partition_key.name
@@ -39,6 +40,7 @@ _OPEN = tuple(sorted(OPEN_STATUSES))
 _log = logging.getLogger(__name__)
 
 Item: TypeAlias = dict[str, dict[str, Any]]  # attributes in DynamoDB JSON
+_NOTHING: Mapping[Any, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Stored:
 
     status: str | None
     number: int | None
+    row: Item = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,15 @@ def lease_text(time: datetime) -> str:
     '2026-11-01T00:00:00.000000+00:00'
     """
     return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def written_over(status: str) -> tuple[str, ...]:
+    """The statuses over which a log of this status may go.
+
+    >>> written_over("running"), written_over("failed")
+    (('pending', 'running'), ('pending', 'running', 'lost'))
+    """
+    return _OPEN if status in OPEN_STATUSES else (*_OPEN, RunStatus.LOST.value)
 
 
 class RunStore:
@@ -97,13 +109,16 @@ class RunStore:
         status: str,
         number: int,
         create: bool,
+        sizes: Mapping[str, int] = _NOTHING,
+        stages: Mapping[int, str] = _NOTHING,
     ) -> Stored | None:
         """Set and remove attributes of a run's row in one attempt; None where that is done, else the row in the way.
 
         A row with a greater `write_number` stays as it is. A log that is `pending` or `running` goes only over one that is; one
-        that ended goes over a `lost` one too, since only its driver knows better. Without `create` there must be a row.
+        that ended goes over a `lost` one too, since only its driver knows better. Without `create` there must be a row. Each list
+        in `sizes` must have that many elements, and each stage in `stages`, by its place, that status.
         """
-        over = _OPEN if status in OPEN_STATUSES else (*_OPEN, RunStatus.LOST.value)
+        over = written_over(status)
         names = {"#status": "status", "#number": NUMBER, "#key": _KEY}
         values: dict[str, Any] = {f":over{place}": {"S": name} for place, name in enumerate(over)}
         values[":number"] = {"N": str(number)}
@@ -116,6 +131,15 @@ class RunStore:
             removes.append(f"#r{place}")
         condition = f"#status IN ({', '.join(f':over{place}' for place in range(len(over)))})"
         condition += " AND (attribute_not_exists(#number) OR #number < :number)"
+        for place, (name, size) in enumerate(sizes.items()):
+            names[f"#l{place}"], values[f":l{place}"] = name, {"N": str(size)}
+            has_size = f"size(#l{place}) = :l{place}"
+            condition += f" AND {has_size}" if size else f" AND (attribute_not_exists(#l{place}) OR {has_size})"
+        if stages:
+            names["#stages"] = "stages"
+        for place, stage_status in stages.items():
+            values[f":t{place}"] = {"S": stage_status}
+            condition += f" AND #stages[{place}].#status = :t{place}"
         request = {
             "TableName": self.table,
             "Key": {_KEY: {"S": run_id}},
@@ -152,24 +176,27 @@ class RunStore:
 
         Rows without a lease are left out: nothing says how long those may take. From the index, they may be out of date.
         """
-        requests = Requests(self.connection, self.table)
-        names = {"#status": "status", "#lease": LEASE}
-        values = {":now": {"S": lease_text(now)}}
-        for status in _OPEN if self._has_status_index() else (None,):
-            request: dict[str, Any] = {
-                "TableName": self.table,
-                "FilterExpression": "#lease < :now",
-                "ExpressionAttributeNames": names,
-            }
-            if status is None:
-                over = {f":open{place}": {"S": name} for place, name in enumerate(_OPEN)}
-                request["FilterExpression"] += f" AND #status IN ({', '.join(over)})"
-                request["ExpressionAttributeValues"] = {**values, **over}
-            else:
-                request["IndexName"] = _STATUS_INDEX
-                request["KeyConditionExpression"] = "#status = :status"
-                request["ExpressionAttributeValues"] = {**values, ":status": {"S": status}}
-            yield from _pages(requests, "Scan" if status is None else "Query", request)
+        chains = [self._search(status, now) for status in (_OPEN if self._has_status_index() else (None,))]
+        for body in fetch_in_turn(Requests(self.connection, self.table), chains, lambda: None):
+            yield from map(_expired, orjson.loads(body)["Items"])
+
+    def _search(self, status: str | None, now: datetime) -> Chain:
+        """For runs of that status by the index, for all open ones (None) by Scan."""
+        values: dict[str, Any] = {":now": {"S": lease_text(now)}}
+        request: dict[str, Any] = {
+            "FilterExpression": "#lease < :now",
+            "ExpressionAttributeNames": {"#status": "status", "#lease": LEASE},
+            "ExpressionAttributeValues": values,
+        }
+        if status is None:
+            over = {f":open{place}": {"S": name} for place, name in enumerate(_OPEN)}
+            request["FilterExpression"] += f" AND #status IN ({', '.join(over)})"
+            values.update(over)
+            return Chain("Scan", request, "open runs")
+        request["IndexName"] = _STATUS_INDEX
+        request["KeyConditionExpression"] = "#status = :status"
+        values[":status"] = {"S": status}
+        return Chain("Query", request, f"{status} runs")
 
     def mark_lost(self, run: ExpiredRun, at: datetime, message: str) -> bool:
         """Mark a run and its open stages as lost; False where its row has changed since it was found."""
@@ -217,15 +244,6 @@ class RunStore:
         return False
 
 
-def _pages(requests: Requests, operation: str, request: dict[str, Any]) -> Iterator[ExpiredRun]:
-    while True:
-        answer = orjson.loads(requests.send(operation, orjson.dumps(request)))
-        yield from map(_expired, answer["Items"])
-        if not answer.get("LastEvaluatedKey"):
-            return
-        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-
 def _expired(item: Item) -> ExpiredRun:
     stages = item.get("stages", {}).get("L", [])
     return ExpiredRun(
@@ -244,4 +262,4 @@ def _stored(item: Mapping[str, Any] | None) -> Stored:
     if item is None:
         return Stored(None, None)
     number = item.get(NUMBER, {}).get("N")
-    return Stored(item.get("status", {}).get("S"), None if number is None else int(number))
+    return Stored(item.get("status", {}).get("S"), None if number is None else int(number), dict(item))

@@ -3,8 +3,9 @@
 * An exception that ends the process is found in `sys.last_value`, where Python puts it whatever `sys.excepthook` is.
 * One that ends a thread comes by `threading.excepthook`, whose former hook is called as ever.
 * `sys.exit`, `exit` and `quit` mark the SystemExit that they raise. Python drops one that nobody catches when no frame is left
-  on the main thread's stack, one that was caught while there is some. `raise SystemExit(1)` and `os._exit` go unseen, and so
-  does an exit that was caught, kept in a global, and raised again.
+  on the main thread's stack, one that was caught while there is some. From Python 3.12 on, `sys.monitoring` (PEP 669) shows
+  those that `raise SystemExit(1)` makes, too; before, these go unseen. So does `os._exit`, which leaves the run's lease to run
+  out, and an exit that was caught, kept in a global, and raised again.
 * In IPython, and so in Jupyter and Databricks, errors stay in their cell: the last cell that ended counts.
 """
 
@@ -22,6 +23,7 @@ from spark_dynamo.run_logs.failures import Failure, failure_of
 
 __all__ = ["Outcome"]
 
+_TOOLS = (4, 3, 5, 0)  # ids of `sys.monitoring`; those of coverage and profilers come last or not at all
 _lock = threading.RLock()
 _open: list[Outcome] = []
 
@@ -136,6 +138,12 @@ def _exit(*arguments: Any) -> None:
         raise
 
 
+def _unwound(code: object, offset: int, error: BaseException, /) -> None:
+    """An exception leaves a frame: see whether it is an exit that nobody has marked yet."""
+    if isinstance(error, SystemExit) and "_spark_dynamo" not in error.__dict__:
+        _mark(error)
+
+
 def _quit(quitter: Any, code: Any = None) -> None:
     try:
         _former["quit"](quitter, code)
@@ -169,10 +177,24 @@ def _install() -> None:
     if quitter is not None:
         _former["quit"] = quitter.__call__
         quitter.__call__ = _quit
+    _monitor()
     shell = _ipython()
     if shell is not None:
         _former["shell"] = shell
         shell.events.register("post_run_cell", _cell_hook)
+
+
+def _monitor() -> None:
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is None:
+        return
+    for tool in _TOOLS:
+        with suppress(ValueError):  # another tool has that id
+            monitoring.use_tool_id(tool, "spark_dynamo")
+            monitoring.register_callback(tool, monitoring.events.PY_UNWIND, _unwound)
+            monitoring.set_events(tool, monitoring.events.PY_UNWIND)
+            _former["tool"] = tool
+            return
 
 
 def _uninstall() -> None:
@@ -182,6 +204,11 @@ def _uninstall() -> None:
     threading.excepthook, sys.exit = _former["thread"], _former["exit"]
     if "quit" in _former:
         _quitter().__call__ = _former["quit"]
+    if "tool" in _former:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        monitoring.set_events(_former["tool"], 0)
+        monitoring.register_callback(_former["tool"], monitoring.events.PY_UNWIND, None)
+        monitoring.free_tool_id(_former["tool"])
     if "shell" in _former:
         with suppress(ValueError):
             _former["shell"].events.unregister("post_run_cell", _cell_hook)

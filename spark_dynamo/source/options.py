@@ -218,6 +218,8 @@ def option_texts(options: Mapping[str, object]) -> dict[str, str]:
 
 
 def _parsed(option: Option, value: str) -> Any:
+    if not isinstance(value, str):  # as where a session stands in a table's place
+        raise OptionError(option.name, f"is text, not a {type(value).__qualname__}")
     try:
         return option.parse(value)
     except ValueError as problem:

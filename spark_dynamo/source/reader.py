@@ -88,13 +88,15 @@ class TableReader(DataSourceReader):
         for batch in assemble(batches, arrow_schema(self.schema)):
             rows += batch.num_rows
             yield batch
+        seconds = time.monotonic() - started
         logger.info(
             "read %s rows of table %s in %.1f s: %s; %s",
             rows,
             self.table,
-            time.monotonic() - started,
+            seconds,
             requests.counts,
             requests.summary(),
+            extra=requests.counts.facts(self.access.operation, self.table, seconds),
         )
         if decoder.misfits:
             logger.warning("%s", decoder.misfits)

@@ -13,6 +13,7 @@ from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
 from spark_dynamo.source.overwrite import delete_others
 from spark_dynamo.source.write_plan import WritePlan
 from spark_dynamo.source.write_task import WriteTask, Written
+from spark_dynamo.telemetry import facts
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ def finish(plan: WritePlan, messages: Sequence[WriterCommitMessage | None]) -> N
     total = Written.total(messages)
     level = logging.WARNING if total.failed or total.bad or total.duplicates else logging.INFO
     did = f"operations of column {plan.operation_column}" if plan.operation_column else plan.operation
-    logger.log(level, "%s to table %s: %s", did, plan.table_name, total)
+    told = facts(did, plan.table_name, units=total.units, retries=total.retries, items=total.items)
+    logger.log(level, "%s to table %s: %s", did, plan.table_name, total, extra=told)
     if plan.overwrite:
         deleted = delete_others(
             plan.connection,

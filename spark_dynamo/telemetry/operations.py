@@ -76,16 +76,16 @@ class Operation:
         >>> Operation("Scan", "orders", None).facts()["items"]
         0
         """
-        return {
-            "operation": self.operation,
-            "table": self.table,
-            "pipeline": self.pipeline,
-            "duration_ms": None if self.duration_ms is None else round(self.duration_ms, 3),
-            "units": self.units or None,  # no request is free: 0 is what nobody told
-            "retries": self.retries,
-            "items": self.items,
-            "error": self.error,
-        }
+        return facts(
+            self.operation,
+            self.table,
+            pipeline=self.pipeline,
+            duration_ms=self.duration_ms,
+            units=self.units,
+            retries=self.retries,
+            items=self.items,
+            error=self.error,
+        )
 
     def _log(self) -> None:
         logger.debug(
@@ -110,6 +110,34 @@ def operation(name: str, table: str | None = None, pipeline: str | None = None) 
     ...     observed.items += 25
     """
     return Operation(name, table, pipeline)
+
+
+def facts(
+    operation: str,
+    table: str | None,
+    *,
+    units: float,
+    retries: int,
+    items: int,
+    duration_ms: float | None = None,
+    pipeline: str | None = None,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """What each log record of work on DynamoDB carries beside its message, as `extra`; None is what is not known.
+
+    >>> facts("Scan", "orders", units=0.0, retries=0, items=3)["units"] is None
+    True
+    """
+    return {
+        "operation": operation,
+        "table": table,
+        "pipeline": pipeline,
+        "duration_ms": None if duration_ms is None else round(duration_ms, 3),
+        "units": units or None,  # no request is free: 0 is what nobody told
+        "retries": retries,
+        "items": items,
+        "error": error,
+    }
 
 
 def error_type(error: BaseException) -> str:

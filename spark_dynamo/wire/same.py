@@ -57,18 +57,21 @@ def is_same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
     >>> is_same({"N": "1.0"}, {"N": "1"}), is_same({"N": "1"}, {"S": "1"})
     (True, False)
     """
-    ((tag, one),) = left.items()
-    ((other_tag, other),) = right.items()
-    if tag != other_tag:
-        return False
+    return comparable(left) == comparable(right)
+
+
+def comparable(value: Mapping[str, Any]) -> Hashable:
+    """An attribute value as what is equal for values that are the same.
+
+    >>> comparable({"L": [{"N": "1.0"}]}) == comparable({"L": [{"N": "1"}]})
+    True
+    """
+    ((tag, held),) = value.items()
     if tag == "M":
-        return is_same_item(one, other)
+        return tag, frozenset((name, comparable(field)) for name, field in held.items())
     if tag == "L":
-        return len(one) == len(other) and all(map(is_same, one, other))
-    comparable = _COMPARABLE.get(tag)
-    if comparable is not None:
-        return comparable(one) == comparable(other)
-    return bool(one == other)
+        return tag, tuple(map(comparable, held))
+    return tag, (_COMPARABLE[tag](held) if tag in _COMPARABLE else held)
 
 
 def _is_updated(action: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:

@@ -9,14 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spark_dynamo.aws.client import Connection
-from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
-from spark_dynamo.run_logs.events import Ended, Logged, StageStarted
+from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunStatus
+from spark_dynamo.metadata.repositories import PipelineRunLogsRepository
+from spark_dynamo.run_logs.events import Checked, Ended, Event, Logged, StageEnded, StageStarted
 from spark_dynamo.run_logs.recorder import Recorder
 from spark_dynamo.run_logs.state import RunState
 from spark_dynamo.run_logs.store import LEASE, NUMBER, OWNER, RunStore
@@ -134,6 +136,95 @@ def test_what_others_put_into_a_row_stays(table: RunTable, make: Make) -> None:
     item = table.item("r1")
     assert (item["note"], item["monitoring_urls"]) == ({"S": "mine"}, {"M": {"ui": {"S": "http://u"}}})
     assert (item["status"], len(item["log_messages"]["L"])) == ({"S": "success"}, 1)
+
+
+def test_what_others_append_to_the_lists_of_a_live_run_stays(table: RunTable, make: Make) -> None:
+    recorder, state = make(table.store()), state_of()
+    theirs = PipelineRunLogsRepository(config=table.config())
+
+    def own(*events: Event) -> None:
+        for event in events:
+            assert state.apply(event)
+        recorder.changed(state)
+        assert recorder.flush()
+
+    own(StageStarted("a", "extract", now()), Logged("one", now()))
+    theirs.add_stage("r1", "their load")
+    theirs.add_stage("r1", "their check")
+    theirs.add_log_message("r1", "two", attempt=1)
+    theirs.add_quality_result("r1", DataQualityResult(check_name="rows", passed=False, expected_value=Decimal("1.50")))
+    own(Logged("three", now()), StageStarted("b", "transform", now()), Checked("nulls", True, now()))
+    theirs.end_stage("r1", "their load", records_processed=7)
+    theirs.add_log_message("r1", "four")
+    own(StageEnded("a", now(), RunStatus.SUCCESS), Logged("five", now()))
+    own(Ended(RunStatus.SUCCESS, now()))
+    log = table.log("r1")
+    assert [entry["message"] for entry in log.log_messages] == ["one", "two", "three", "four", "five"]
+    assert [(stage.stage_name, stage.status.value, stage.records_processed) for stage in log.stages] == [
+        ("extract", "success", None),
+        ("their load", "success", 7),
+        ("their check", "cancelled", None),
+        ("transform", "cancelled", None),
+    ]
+    assert all(stage.end_time is not None for stage in log.stages)
+    assert [check.check_name for check in log.data_quality_results] == ["rows", "nulls"]
+    assert (log.status, log.current_stage, log.data_quality_passed) == (RunStatus.SUCCESS, None, False)
+    theirs.add_log_message("r1", "after the end")
+    assert table.log("r1").log_messages[-1]["message"] == "after the end"
+
+
+def test_the_lists_of_a_pending_row_are_taken_up(table: RunTable, make: Make) -> None:
+    theirs = PipelineRunLogsRepository(config=table.config())
+    theirs.create(PipelineRunLog(run_id="r1", pipeline_id="sales", status=RunStatus.PENDING, trigger_type="queue"))
+    theirs.add_log_message("r1", "queued")
+    theirs.add_quality_result("r1", DataQualityResult(check_name="input", passed=False))
+    recorder, state = make(table.store()), state_of()
+    state.apply(Logged("begun", now()))
+    recorder.changed(state)
+    recorder.changed(end(state))
+    assert recorder.flush()
+    log = table.log("r1")
+    assert [entry["message"] for entry in log.log_messages] == ["queued", "begun"]
+    assert ([check.check_name for check in log.data_quality_results], log.data_quality_passed) == (["input"], False)
+
+
+def test_two_writers_of_one_live_run_lose_nothing(table: RunTable, make: Make) -> None:
+    recorder, state = make(table.store()), state_of()
+    theirs = PipelineRunLogsRepository(config=table.config())
+    recorder.changed(state)
+    assert recorder.flush()
+
+    def append() -> None:
+        for place in range(40):
+            theirs.add_log_message("r1", f"theirs {place}")
+            theirs.add_stage("r1", f"their stage {place}")
+
+    thread = threading.Thread(target=append)
+    thread.start()
+    for place in range(40):
+        state.apply(Logged(f"own {place}", now()))
+        state.apply(StageStarted(place, f"own stage {place}", now()))
+        recorder.changed(state, urgent=True)
+        assert recorder.flush(30)
+    thread.join()
+    recorder.changed(end(state))
+    assert recorder.flush(30)
+    log = table.log("r1")
+    for kind in ("own", "theirs"):
+        told = [entry["message"] for entry in log.log_messages if entry["message"].startswith(kind)]
+        assert told == [f"{kind} {place}" for place in range(40)]
+    assert len(log.stages) == len({stage.stage_name for stage in log.stages}) == 80
+    assert {stage.status for stage in log.stages} == {RunStatus.CANCELLED}
+
+
+def test_a_list_that_is_none_is_replaced(table: RunTable, make: Make) -> None:
+    row = {"run_id": {"S": "r1"}, "status": {"S": "pending"}, "log_messages": {"S": "odd"}}
+    table.server.put(table.name, row)
+    recorder, state = make(table.store()), state_of()
+    state.apply(Logged("begun", now()))
+    recorder.changed(end(state))
+    assert recorder.flush()
+    assert [entry["message"] for entry in table.log("r1").log_messages] == ["begun"]
 
 
 @pytest.mark.parametrize("status", ["success", "failed", "cancelled", "skipped", "lost"])

@@ -197,6 +197,16 @@ ENDS = {
         "SIGTERM: the process was told to terminate",
     ),
 }
+if sys.version_info >= (3, 12):  # before, Python tells nobody
+    ENDS |= {
+        "a raised exit": ("def stop():\n    raise SystemExit(5)\nstop()", "failed", "SystemExit: 5"),
+        "a raised exit 0": ("raise SystemExit(0)", "success", None),
+        "a raised exit that is caught": (
+            "try:\n    raise SystemExit(1)\nexcept SystemExit:\n    pass",
+            "success",
+            None,
+        ),
+    }
 
 
 def test_the_ways_in_which_a_process_ends(table: RunTable, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -166,6 +167,21 @@ def test_many_keys_are_read_in_batches(moto_server: Server, schema: StructType) 
     days = ", ".join(f"'d{number}'" for number in range(150))
     access, rows = read(moto_server, table, schema, filter=f"pipeline IN ('a', 'b') AND day IN ({days})")
     assert (access.operation, len(access.own), len(rows)) == ("BatchGetItem", 3, 80)
+
+
+def test_the_log_of_each_task_tells_what_its_requests_took(
+    runs: tuple[Server, str], schema: StructType, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "spark_dynamo.source.reader"):
+        access, rows = read(*runs, schema, filter="pipeline = 'a'")
+    (record,) = caplog.records
+    told = vars(record)
+    assert (
+        (told["operation"], told["table"], told["items"]) == (access.operation, runs[1], len(rows)) != ("Scan", "", 0)
+    )
+    assert told["units"] > 0
+    assert told["duration_ms"] > 0
+    assert (told["retries"], told["pipeline"], told["error"]) == (0, None, None)
 
 
 def test_a_predicate_may_use_columns_that_are_not_read(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import doctest
 import pickle
+from functools import partial
 from typing import Any
 
 import pytest
 
 import spark_dynamo.source.options
 from spark_dynamo.errors import ConfigurationError, OptionError
+from spark_dynamo.source.explain import explain_read
+from spark_dynamo.source.inference import infer_schema
 from spark_dynamo.source.option_table import OPTIONS
 from spark_dynamo.source.options import SourceOptions
 
@@ -155,6 +158,12 @@ def test_contradictions(given: dict[str, str], message: str) -> None:
         options(**given)
     assert str(caught.value) == message
     assert SECRET not in repr(caught.value)
+
+
+@pytest.mark.parametrize("ask", [partial(explain_read, schema="id STRING"), infer_schema])
+def test_a_table_that_is_no_text_is_named(ask: Any) -> None:
+    with pytest.raises(OptionError, match="Option 'table' is text, not a Session"):
+        ask(type("Session", (), {})())
 
 
 def test_secrets_are_never_shown() -> None:

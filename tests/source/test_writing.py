@@ -264,6 +264,8 @@ def test_counts_travel_in_the_commit_message(aws_server: Server, caplog: pytest.
         writer.commit(messages)
         writer.abort([messages[0], None])
     assert "60 items" in caplog.text
+    told = vars(caplog.records[0])
+    assert (told["operation"], told["table"], told["items"], told["units"]) == ("put", table, 60, 60)
     assert "failed; items of finished tasks stay" in caplog.text
 
 

@@ -137,20 +137,14 @@ def _not_met(
 ) -> ConditionFailedError:
     found = "there is no item with that key" if stored is None else f"found was {shorten(dict(stored))}"
     asked = f"its condition {shorten(repr(condition))}" if condition else "what was asked of it"
-    error = ConditionFailedError(table, 1, [key], f"{asked} is not true", stored)
-    # the class speaks of rows of DataFrames and their options
-    error.message = f"Item {show_key(key)} of table '{table}' was not written, as {asked} is not true: {found}"
-    error.args = (error.message,)
-    return error
+    message = f"Item {show_key(key)} of table '{table}' was not written, as {asked} is not true: {found}"
+    return ConditionFailedError(table, 1, [key], f"{asked} is not true", stored, message=message)
 
 
 def twice(table: str, key: Mapping[str, object]) -> DuplicateKeyError:
     """The error where two items of one batch have the same key."""
-    error = DuplicateKeyError(table=table, key=key)
-    # the class speaks of rows of DataFrames and their options
-    error.message = f"Two items for table '{table}' have the key {show_key(key)}, and DynamoDB keeps one: give it once"
-    error.args = (error.message,)
-    return error
+    message = f"Two items for table '{table}' have the key {show_key(key)}, and DynamoDB keeps one: give it once"
+    return DuplicateKeyError(table=table, key=key, message=message)
 
 
 def creation(written: Written[T], item: T, overwrite: bool) -> Action[T]:
