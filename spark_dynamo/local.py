@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import socket
 import threading
 import urllib.request
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from spark_dynamo.aws.announcement import Announcement, announce, find_announcement
-from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.client import Connection, dynamodb_client, named_endpoint, region_of
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
 
@@ -26,30 +25,37 @@ class LocalDynamoDB:
     """A local DynamoDB that later reads and writes of this process find by themselves.
 
     It starts at once and ends with `stop()`, at the end of a `with` block, or with the process; its tables are gone then.
-    Where the variable DYNAMODB_ENDPOINT_URL is set, that server is used instead, and left running. With `share=False` a
-    server is started in any case, and nobody finds it but by its `endpoint_url`.
+    Where DYNAMODB_ENDPOINT_URL (of the environment or `.env`), AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL is set, that
+    server is used instead, and left running. With `share=False` a server is started in any case, and nobody finds it but by
+    its `endpoint_url`.
     """
 
     def __init__(self, port: int = 0, *, share: bool = True) -> None:
         self._server: Any = None  # None where the server is not ours
         self._before: Announcement | None = None
         self._share = share
-        given = DynamoDBConfig.from_env().endpoint_url if share else None
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        config = DynamoDBConfig.from_env()
+        self.region = region_of(config)
+        given = named_endpoint(config.endpoint_url) if share else None
         if given:
-            self.endpoint_url, self.region = given, region
+            self.endpoint_url = given
             return
         self._server = _start(port)
-        self.endpoint_url, self.region = "http://{}:{}".format(*self._server.get_host_and_port()), region
+        self.endpoint_url = "http://{}:{}".format(*self._server.get_host_and_port())
         if share:
             self._before = find_announcement()
             announce(Announcement(self.endpoint_url, self.region))
         atexit.register(self.stop)
 
     @property
+    def is_own(self) -> bool:
+        """Whether it runs in this process; False for a server of the environment's, and after `stop()`."""
+        return self._server is not None
+
+    @property
     def connection(self) -> Connection:
         """How to reach it, as reads and writes without options do."""
-        if self._server is None:
+        if not self.is_own:
             return Connection(self.region, self.endpoint_url)
         return Connection(self.region, self.endpoint_url, access_key_id="local", secret_access_key="local")  # noqa: S106
 
@@ -129,7 +135,7 @@ def _check_free(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_HOST, port))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise ConfigurationError(
-                f"Port {port} of {_HOST} can't be used: {error}. Choose another one", error
+                f"Port {port} of {_HOST} can't be used: {str(error).removesuffix('.')}. Choose another one", error
             ) from error

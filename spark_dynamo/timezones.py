@@ -162,7 +162,11 @@ _manager: TimezoneManager | None = None
 
 
 def get_timezone_manager() -> TimezoneManager:
-    """The process's manager; the first call makes it of DYNAMODB_TIMEZONE and DYNAMODB_USER_TIMEZONE."""
+    """The process's manager; the first call makes it of DYNAMODB_TIMEZONE and DYNAMODB_USER_TIMEZONE.
+
+    >>> get_timezone_manager() is get_timezone_manager()
+    True
+    """
     global _manager
     manager = _manager
     if manager is None:
@@ -177,12 +181,21 @@ def set_global_timezone(timezone: str | None, user_timezone: str | None = None) 
     """Make these the process's zones, for all threads; None takes them from the environment again.
 
     Raises ConfigurationError where a name is unknown, and then changes nothing.
+
+    >>> set_global_timezone("Europe/Berlin")
+    >>> to_utc(datetime(2026, 7, 1, 12)).hour
+    10
+    >>> set_global_timezone(None)
     """
     _set(None if timezone is None and user_timezone is None else TimezoneManager(timezone, user_timezone))
 
 
 def configure_timezone_from_config(config: DynamoDBConfig) -> TimezoneManager:
-    """Make the configuration's zones the process's, and give their manager."""
+    """Make the configuration's zones the process's, and give their manager.
+
+    >>> configure_timezone_from_config(DynamoDBConfig.with_timezone("Asia/Tokyo")).timezone  # doctest: +SKIP
+    'Asia/Tokyo'
+    """
     manager = config.get_timezone_manager()
     _set(manager)
     return manager

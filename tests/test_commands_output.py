@@ -94,6 +94,14 @@ def test_csv_is_read_back_by_the_csv_module(capsys: pytest.CaptureFixture[str]) 
     assert second == ["two\nlines", *[""] * (len(ROW) - 1)]
 
 
+@pytest.mark.parametrize("text", ["a\rb", "\r", "a\r\n", "\n\r\nb", "a,b", 'a"\r'])
+def test_csv_quotes_whatever_ends_a_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    show([{"a": text, "b": "x"}, {"a": "y"}], ["a", "b"], "csv")
+    printed = capsys.readouterr().out
+    assert list(csv.reader(io.StringIO(printed, newline=""))) == [["a", "b"], [text, "x"], ["y", ""]]
+    assert printed.endswith("\ny,\n")
+
+
 def test_no_rows(capsys: pytest.CaptureFixture[str]) -> None:
     for output, expected in (("json", "[]\n"), ("csv", "a,b\n"), ("table", "a  b\n-  -\n")):
         show([], ["a", "b"], output)  # type: ignore[arg-type]

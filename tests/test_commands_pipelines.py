@@ -6,6 +6,7 @@ import csv
 import getpass
 import io
 import json
+import os
 import uuid
 from typing import Any
 
@@ -96,6 +97,14 @@ def test_a_pipeline_is_disabled_and_enabled(shell: Shell) -> None:
     (enabled,) = shell.rows("enable", "sales")
     assert (enabled["is_active"], enabled["updated_by"]) == (True, getpass.getuser())
     assert enabled["updated_at"] > disabled["updated_at"]
+
+
+def test_a_user_without_a_name_is_told_by_number(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)
+    (disabled,) = shell.rows("disable", "sales")
+    assert (disabled["is_active"], disabled["updated_by"]) == (False, "uid 54321")
 
 
 @pytest.mark.parametrize("command", ["show", "enable", "disable"])

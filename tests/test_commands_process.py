@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from spark_dynamo.cli import app
-from spark_dynamo.commands.options import config_from
+from spark_dynamo.cli import app, main
+from spark_dynamo.commands.options import Place, config_from
 from spark_dynamo.errors import ConfigurationError
 from tests.conftest import Server
+from tests.servers.scripted import Reply, scripted_server
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
 COMMAND = [sys.executable, "-c", "from spark_dynamo.cli import main; main()"]
@@ -182,6 +185,96 @@ def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
     assert config.get_table_name("pipeline_config") == "ours_dev_pipeline_config"
     assert config.aws_access_key_id == "local"
     assert config_from().get_table_name("pipeline_config") == "theirs_pipeline_config"
+
+
+def test_what_is_given_wins_over_what_can_not_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**CREDENTIALS, "ENVIRONMENT": "production", "DYNAMODB_ENDPOINT_URL": "localhost:8000"}.items():
+        monkeypatch.setenv(name, value)
+    config = config_from("http://127.0.0.1:8000", environment="prod")
+    assert (config.endpoint_url, config.environment) == ("http://127.0.0.1:8000", "prod")
+    place = Place(endpoint_url="http://127.0.0.1:8000", environment="prod", table_prefix="ours")
+    assert place.connection().endpoint_url == "http://127.0.0.1:8000"
+    assert place.physical_name("pipeline_config") == "ours_pipeline_config"
+    with pytest.raises(ConfigurationError, match="not 'production'"):
+        config_from("http://127.0.0.1:8000")
+
+
+FOREIGN = "--endpoint-url localhost:8000"
+NO_URL = "Endpoint URL 'localhost:8000' must begin with http:// or https://"
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "sentence"),
+    [
+        (f"tables list {FOREIGN}", {}, NO_URL),
+        (f"tables create {FOREIGN} --region us-east-1", {}, NO_URL),
+        (f"pipelines list {FOREIGN} --region us-east-1", {}, NO_URL),
+        (f"runs {FOREIGN}", {}, NO_URL),
+        (f"scan t {FOREIGN}", {}, NO_URL),
+        ("scan t --endpoint-url http://localhost:99999", {}, "must begin with http:// or https:// and name a host"),
+        ("copy t u --to-endpoint-url http://dynamo_db:8000 --endpoint-url http://dynamo_db:8000", {}, "dynamo_db"),
+        ("tables list --region us-west-2", {"AWS_ENDPOINT_URL": "localhost:1"}, "localhost:1. Check AWS_ENDPOINT_URL"),
+        ("tables list", {".env": "DYNAMODB_TABLE_PREFIX=caf\xe9"}, "File .env is not in UTF-8, as its byte 26 tells"),
+        ("pipelines list", {".env": "DYNAMODB_TABLE_PREFIX=caf\xe9"}, "File .env is not in UTF-8, as its byte 26 tells"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_used_is_a_sentence(
+    command: str,
+    variables: dict[str, str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(variables.pop(".env", "").encode("latin-1"))
+    for name, value in {**CREDENTIALS, **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["spark-dynamo", *command.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    told = capsys.readouterr()
+    assert (told.out, "Traceback" in told.err) == ("", False)
+    assert sentence in " ".join(told.err.split())
+
+
+TABLE = {
+    "TableStatus": "ACTIVE",
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "ItemCount": 0,
+    "TableSizeBytes": 0,
+}
+
+
+@pytest.mark.parametrize("command", ["scan t -o json", "copy t u"])
+def test_ctrl_c_ends_a_read_that_nobody_answers(command: str) -> None:
+    is_asked = threading.Event()
+
+    def answer(operation: str, request: dict[str, Any]) -> Reply:
+        if operation == "DescribeTable":
+            return Reply({"Table": {**TABLE, "TableName": request["TableName"], "TableArn": request["TableName"]}})
+        is_asked.set()
+        return Reply(delay=300.0)
+
+    with (
+        scripted_server(answer) as server,
+        subprocess.Popen(
+            [*COMMAND, *command.split(), "--endpoint-url", server.endpoint],
+            env={**os.environ, **CREDENTIALS},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert is_asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, told = process.communicate(timeout=5)
+        finally:
+            process.kill()
+    assert (process.returncode, "Traceback" in told) == (130, False), told
 
 
 def test_a_profile_that_is_named_is_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

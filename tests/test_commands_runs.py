@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +26,7 @@ from typer.testing import CliRunner, Result
 
 from spark_dynamo.cli import app
 from spark_dynamo.errors import ConfigurationError, ItemNotFoundError, TableNotFoundError
-from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.run_logs.context import pipeline_run
 from tests.conftest import Server
 from tests.runs.report.logs import made
@@ -97,6 +102,15 @@ def test_json_has_whole_runs(table: RunTable) -> None:
     assert json.loads(call(table, "runs", "--pipeline-id", "none", "--output", "json").stdout) == []
 
 
+def test_a_row_that_is_no_run_log_is_told_beside_what_is_piped(moto_server: Server) -> None:
+    table = run_table(moto_server)
+    put(table, made("good"), made("odd"))
+    table.server.put(table.name, {**table.item("odd"), "status": {"S": "succeeded"}})
+    result = call(table, "runs", "--pipeline-id", "sales", "--output", "csv")
+    assert [row["run_id"] for row in csv.DictReader(io.StringIO(result.stdout))] == ["good"]
+    assert result.stderr.startswith("1 row is no run log: odd: status: ")
+
+
 def test_people_get_their_zone_and_programs_utc(table: RunTable) -> None:
     start = NOW - timedelta(days=3)
     shown = call(table, "runs", "--timezone", "Asia/Tokyo", "--pipeline-id", "sales", "--status", "success").stdout
@@ -122,6 +136,20 @@ def test_one_run_for_programs(table: RunTable) -> None:
     assert result.exit_code == 3
     (found,) = json.loads(result.stdout)
     assert PipelineRunLog.model_validate(found) == table.log("bad")
+
+
+def test_the_beginning_of_an_id_will_do_where_one_run_has_it(moto_server: Server) -> None:
+    table = run_table(moto_server)
+    ids = [f"5f0c{digit}a9e8b7d4c6fa1b2c3d4e5f60718" for digit in "1233"]
+    ids[3] = ids[3][:-1] + "9"
+    put(table, *(made(run_id) for run_id in ids))
+    found = call(table, "run", ids[0][:8], "--output", "json")
+    assert (found.exit_code, json.loads(found.stdout)[0]["run_id"]) == (0, ids[0])
+    several = call(table, "run", ids[3][:8])
+    assert isinstance(several.exception, ConfigurationError)
+    assert f"The ids of 2 runs begin with '{ids[3][:8]}'" in str(several.exception)
+    assert all(run_id in str(several.exception) for run_id in ids[2:])
+    assert isinstance(call(table, "run", "5f0c9").exception, ItemNotFoundError)
 
 
 def test_dead_runs_are_reaped(moto_server: Server) -> None:
@@ -176,8 +204,13 @@ def test_what_goes_wrong_is_named(table: RunTable, arguments: list[str], error: 
     ("arguments", "said"),
     [
         (["runs", "--since", "yesterday"], "neither a duration such as 90m"),
+        (["runs", "--since", "999999d"], "before the year 1"),
         (["runs", "--last", "0"], "greater than or equal to 1"),
         (["run", "good", "bad"], "name its pipeline before it"),
+        (["run", "job.py"], "no run has the id 'job.py'; to run a job, name its pipeline"),
+        (["run", "--pipeline-id", "sales", "--follow", "job.py"], "it is about a run that is shown"),
+        (["run", "--pipeline-id", "sales", "--output", "json", "job.py"], "it is about a run that is shown"),
+        (["run", "good", "--created-by", "me"], "it is about a job that is run, which needs --pipeline-id"),
         (["run"], "Missing argument"),
     ],
     ids=str,
@@ -234,6 +267,57 @@ def test_a_run_is_followed_until_it_ends(moto_server: Server, error: Exception |
     assert ("✗ failed" if error else "✓ success") in result.stdout
     assert "extract" in result.stdout
     assert "▶ running" not in result.stdout  # no terminal: told once, at its end
+
+
+def test_following_in_a_terminal_that_is_less_high_leaves_one_copy(moto_server: Server) -> None:
+    table = run_table(moto_server)
+    start = NOW - timedelta(minutes=5)
+    stages = [
+        StageInfo(stage_name=f"stage-{place:03}", status=RunStatus.SUCCESS, start_time=start) for place in range(35)
+    ]
+    fields: dict[str, Any] = {"stages": stages, "start_time": start}
+    put(table, made("long", "running", seconds=None, lease_expires_at=NOW + timedelta(hours=1), **fields))
+    outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    command = "from spark_dynamo.cli import main; main()"
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    said, is_ended = "", False
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "run", "long", "-f", "--interval", "0.05"],
+        env={**environment, **table.environment(), "TERM": "xterm-256color"},
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+    ) as process:
+        os.close(inner)
+        with suppress(OSError):  # how a terminal tells that nobody writes any more
+            while data := os.read(outer, 65_536):
+                said += data.decode(errors="replace")
+                if not is_ended and said.count("stage-034") >= 5:  # the newest stages are seen, the oldest not
+                    is_ended, before = True, said
+                    put(table, made("long", seconds=300, **fields))
+        os.close(outer)
+    assert process.returncode == 0
+    assert "stage-000" not in before
+    lines = seen(said, 24)
+    assert [line.split()[1] for line in lines if "stage-" in line] == [stage.stage_name for stage in stages]
+    assert sum("long" in line for line in lines) == 1
+
+
+def seen(said: str, height: int) -> list[str]:
+    """What a terminal of so many lines shows in the end, and what has scrolled out of it."""
+    lines, row = [""], 0
+    for token in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", said):
+        if token == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif token.endswith("A") and token.startswith("\x1b"):
+            row = max(row - int(token[2:-1] or 1), len(lines) - height, 0)
+        elif token == "\x1b[2K":
+            lines[row] = ""
+        elif token[0] not in "\x1b\r":
+            lines[row] += token
+    return lines
 
 
 def test_a_run_that_has_ended_is_not_waited_for(table: RunTable) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from spark_dynamo.aws.client import dynamodb_client
 from spark_dynamo.aws.tables import Index, KeyAttribute, describe_table
 from spark_dynamo.cli import app
 from spark_dynamo.errors import ConfigurationError, TableNotFoundError
@@ -47,6 +50,23 @@ def test_the_metadata_tables_are_created_and_marked(moto_server: Server) -> None
     assert {row["metadata"] for row in unmarked} == {None}
     (logs,) = parsed(run(moto_server, "describe", "pipeline_run_logs", *where))
     assert (logs["table"], logs["ttl"]) == (f"{prefix}pipeline_run_logs", "expires_at")
+
+
+@pytest.mark.parametrize("option", ["--region", "--profile"])
+def test_the_metadata_tables_are_created_where_an_option_says(
+    option: str, moto_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(
+        "[profile tables]\nregion = eu-central-1\naws_access_key_id = A\naws_secret_access_key = B\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.endpoint)  # which does not name a server of this machine
+    prefix = f"p{uuid.uuid4().hex[:8]}"
+    where = [option, "eu-central-1" if option == "--region" else "tables", "--table-prefix", prefix]
+    created = CliRunner().invoke(app, ["tables", "create", *where, "--output", "json"], env=ENVIRONMENT)
+    assert [row["metadata"] for row in parsed(created)] == ["pipeline_config", "table_config", "pipeline_run_logs"]
+    there = dynamodb_client(replace(moto_server.connection, region="eu-central-1"))
+    assert there.describe_table(TableName=f"{prefix}_dev_table_config")
 
 
 def test_a_table_of_ones_own(server: Server) -> None:

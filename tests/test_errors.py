@@ -60,8 +60,8 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
     (InvalidResponseError("orders", "cut off", CAUSE), "The answer for table 'orders' is no valid DynamoDB JSON: cut off"),
     (
         TableNotFoundError("orders", CAUSE, region="r", code="ResourceNotFoundException"),
-        "DynamoDB has no table 'orders'. Check the name, the region and the endpoint; to create the table, call "
-        "boto3's create_table with its partition key, or sd.create_tables(config) for the metadata tables "
+        "DynamoDB has no table 'orders'. Check the name, the region and the endpoint; to create the table, set "
+        "option createTable on a write or run 'spark-dynamo tables create'; sd.create_tables(config) makes the metadata tables "
         "[region=r, code=ResourceNotFoundException]",
     ),
     (
@@ -129,6 +129,7 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
         "item. Update the code",
     ),
     (SchemaError("a[].b", "is bad"), "Field 'a[].b': is bad"),
+    (SchemaError("", "the schema is bad"), "The schema is bad"),
     (
         SchemaMismatchError(
             table="orders", model="Order", differences=COMPARISON, problems={"a.b": "missing"}, advice="Add it"

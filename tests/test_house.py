@@ -113,6 +113,11 @@ def test_every_room_is_in_the_list() -> None:
     assert {room_of(module) for module in modules()} == {*ROOMS, "__init__"}
 
 
+def test_nothing_lies_about() -> None:
+    kept = {path.suffix for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert kept == {".py", ".java", ".json", ".typed"}
+
+
 def test_public_names_are_sorted_and_there() -> None:
     assert sorted(sd.__all__) == sd.__all__
     for name in sd.__all__:

@@ -15,6 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import spark_dynamo.integration
+from spark_dynamo.aws.client import dynamodb_client
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError, ItemNotFoundError
 from spark_dynamo.integration import (
@@ -26,10 +27,12 @@ from spark_dynamo.integration import (
     get_table_configs_for_spark,
     log_pipeline_run_from_spark,
 )
+from spark_dynamo.integration.sessions import session_with
 from spark_dynamo.metadata.models import PipelineConfig, PipelineRunLog, TableConfig
 from spark_dynamo.metadata.tables import create_tables
 from spark_dynamo.run_logs.context import current_run
 from spark_dynamo.run_logs.process import flush_recorders
+from spark_dynamo.source.location import connection
 from spark_dynamo.source.options import SourceOptions
 
 HIDDEN = "the-hidden-text"
@@ -108,7 +111,6 @@ def test_a_pipelines_resources_become_sparks_settings(pipelines: SparkDynamoDBIn
     )
     assert pipelines.get_spark_config_from_pipeline(name) == {
         "spark.app.name": "Pipeline-Sales",
-        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
         "spark.executor.cores": "4",
         "spark.executor.memory": "2560m",
         "spark.sql.shuffle.partitions": "8",
@@ -160,6 +162,7 @@ def test_keys_go_to_s3_only_where_they_are_for_aws(config: DynamoDBConfig, monke
     assert {settings[f"spark.hadoop.fs.s3a.{name}"] for name in ("access.key", "secret.key", "session.token")} == {
         HIDDEN
     }
+    assert settings["spark.hadoop.fs.s3a.endpoint.region"] == "us-east-1"  # a region that nobody names is left out
     assert HIDDEN not in repr(settings)
     assert HIDDEN not in repr(pickle.loads(pickle.dumps(settings)))
     assert DynamoDBConfig.for_pyspark(settings).aws_secret_access_key == HIDDEN, "and back again"
@@ -178,6 +181,25 @@ def test_a_running_session_takes_what_it_can_and_the_log_names_the_rest(
     assert {setting: session.conf.get(setting) for setting in conf} == conf
     (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert "can't take spark.executor.cores any more" in told
+
+
+def test_a_running_session_takes_s3as_keys_where_hadoop_looks(
+    spark: SparkSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {f"spark.hadoop.fs.s3a.test.{name}": HIDDEN for name in ("secret.key", "access.key", "session.token")}
+    hadoop = [name.removeprefix("spark.hadoop.") for name in settings]
+    caplog.set_level(logging.DEBUG, "spark_dynamo")
+    try:
+        for value in (HIDDEN, "another"):
+            session_with(dict.fromkeys(settings, value) | {"spark.executor.cores": "7"})
+            conf = spark._jsparkSession.sessionState().newHadoopConf()  # type: ignore[attr-defined]
+            assert [conf.get(name) for name in hadoop] == [value] * 3
+        shown = {row.key: row.value for row in spark.sql("SET").collect()}
+        assert all("redacted" in shown[name] for name in (*settings, *hadoop))
+        assert HIDDEN not in caplog.text
+    finally:
+        for name in (*settings, *hadoop):
+            spark.conf.unset(name)
 
 
 @pytest.mark.usefixtures("settings")
@@ -263,6 +285,55 @@ def test_options_of_a_dynamodb_table_say_how_to_reach_it(
     assert (parsed.table, parsed.region, parsed.consistent_read) == ("orders", "eu-west-1", True)
 
 
+@pytest.mark.parametrize(
+    ("fields", "signer", "token"),
+    [
+        ({}, "AKIA-OF-CONFIG", "token-of-config"),
+        ({"connection_config": {"profile": "other-account"}}, "AKIA-OF-PROFILE", None),
+        ({"connection_config": {"PROFILE": "other-account"}}, "AKIA-OF-PROFILE", None),
+        ({"connection_config": {"accessKeyId": "AKIA-OF-TABLE", "secretAccessKey": HIDDEN}}, "AKIA-OF-TABLE", None),
+        ({"connection_config": {"accesskeyid": "AKIA-OF-TABLE", "secretaccesskey": HIDDEN}}, "AKIA-OF-TABLE", None),
+        (
+            {
+                "connection_config": {"profile": "other-account"},
+                "read_options": {"accessKeyId": "AKIA-OF-TABLE", "secretAccessKey": HIDDEN, "SessionToken": HIDDEN},
+            },
+            "AKIA-OF-TABLE",
+            HIDDEN,
+        ),
+    ],
+    ids=["config", "profile", "PROFILE", "keys", "lower-case keys", "keys above a profile"],
+)
+def test_a_tables_credentials_take_the_place_of_all_of_the_configurations(
+    config: DynamoDBConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    fields: dict[str, Any],
+    signer: str,
+    token: str | None,
+) -> None:
+    profiles = tmp_path / "profiles"
+    profiles.write_text(
+        "[profile other-account]\naws_access_key_id = AKIA-OF-PROFILE\naws_secret_access_key = secret-of-profile\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profiles))
+    keys = {
+        "aws_access_key_id": "AKIA-OF-CONFIG",
+        "aws_secret_access_key": "secret-of-config",
+        "aws_session_token": "token-of-config",
+    }
+    own = SparkDynamoDBIntegration(
+        DynamoDBConfig(endpoint_url=config.endpoint_url, table_prefix=config.table_prefix, **keys)
+    )
+    options = own.get_table_read_options(table(own, "orders", "dynamo-meta", **fields))
+    for secret in (HIDDEN, "AKIA-OF-TABLE", *keys.values()):
+        assert secret not in repr(options)
+        assert secret not in repr(pickle.loads(pickle.dumps(options)))
+    parsed = SourceOptions({name: value for name, value in options.items() if name != "format"})
+    credentials = dynamodb_client(connection(parsed))._request_signer._credentials
+    assert (credentials.access_key, credentials.token) == (signer, token)
+
+
 def test_a_pipeline_from_files_to_dynamodb(
     pipelines: SparkDynamoDBIntegration, moto_server: Any, spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -314,10 +385,22 @@ def test_a_write_that_counts_runs_the_frame_once(
     assert runs.value == 50
     assert stored(pipelines, target).record_count == 50
     assert [name.removeprefix("file:") for name in log_of(pipelines, run_id).output_tables] == [str(tmp_path / "out")]
+    assert stored(pipelines, target).size_bytes == sum(
+        file.stat().st_size for file in (tmp_path / "out").glob("*.parquet")
+    )
+
+    def count() -> int:
+        return int(spark.read.load(**pipelines.get_table_read_options(target)).count())
+
+    assert pipelines.write_table(target, spark.range(7).toDF("id")) == 7
+    kept = stored(pipelines, target)
+    assert (kept.record_count, kept.size_bytes, count()) == (7, None, 57), "of that write; nobody has told its bytes"
+    assert pipelines.write_table(target, spark.range(9).toDF("id"), mode="ignore") == 0
+    assert (stored(pipelines, target), count()) == (kept, 57), "nothing was written"
+    assert pipelines.write_table(target, spark.range(4).toDF("id"), mode="overwrite") == 4
+    assert stored(pipelines, target).record_count == count() == 4
     assert pipelines.write_table(target, spark.range(0).toDF("id")) == 0
     assert stored(pipelines, target).record_count == 0
-    assert spark.read.load(**pipelines.get_table_read_options(target)).count() == 50
-    assert next((tmp_path / "out").glob("*.parquet")).name.endswith(".parquet")
 
 
 def test_after_a_write_the_runs_figures_say_how_many_rows_without_another_pass(
@@ -330,6 +413,7 @@ def test_after_a_write_the_runs_figures_say_how_many_rows_without_another_pass(
         yield from rows
 
     first, second = table(pipelines, tmp_path / "one"), table(pipelines, f"file://{tmp_path}/two/")
+    pipelines.table_repo.update_table_statistics(other := table(pipelines, tmp_path / "elsewhere"), 1, 1_000_000)
     frame = spark.range(30, numPartitions=1).rdd.mapPartitions(note).toDF("id bigint")
     with pipelines.pipeline_run_context("sales") as run_id:
         frame.write.parquet(str(tmp_path / "one"))
@@ -340,9 +424,9 @@ def test_after_a_write_the_runs_figures_say_how_many_rows_without_another_pass(
         frame.where("id < 7").write.mode("append").parquet(str(tmp_path / "one"))
         assert pipelines.update_table_stats_after_write(first, frame, run_id) == 7, "of the newest write"
         assert passes.value == 3
-        other = table(pipelines, tmp_path / "elsewhere")
         assert pipelines.update_table_stats_after_write(other, frame, run_id) == 30, "Spark has told of no such write"
         assert passes.value == 4
+    assert stored(pipelines, other).size_bytes is None, "that of a former write is none of this one"
     assert stored(pipelines, second).size_bytes == sum(
         file.stat().st_size for file in (tmp_path / "two").glob("*.parquet")
     )
@@ -373,7 +457,7 @@ def test_a_run_of_somebody_elses_is_told_by_a_message(
 
 
 def test_the_examples_run() -> None:
-    modules = (spark_dynamo.integration, facade, functions)
+    modules = (spark_dynamo.integration, facade, functions, spark_dynamo.integration.settings)
     results = [doctest.testmod(module) for module in modules]
     assert sum(result.failed for result in results) == 0
     assert sum(result.attempted for result in results) >= 3

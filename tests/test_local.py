@@ -10,7 +10,9 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,9 @@ from spark_dynamo.aws.announcement import Announcement, announce, find_announcem
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.tables import KeyAttribute, create_table
 from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.source.location import find
+from spark_dynamo.source.options import SourceOptions
+from tests.conftest import Server
 
 
 def answers(endpoint: str) -> bool:
@@ -89,6 +94,43 @@ def test_an_endpoint_in_the_environment_is_used_instead(monkeypatch: pytest.Monk
     assert answers(moto_server.endpoint)
 
 
+@pytest.mark.parametrize("named_by", ["AWS_DEFAULT_REGION", ".env"])
+def test_tables_are_made_in_the_region_that_reads_look_in(
+    named_by: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if named_by == ".env":
+        Path(".env").write_text("AWS_REGION=eu-west-1\n")
+    else:
+        monkeypatch.setenv(named_by, "eu-west-1")
+    with sd.local_dynamodb() as server:
+        names = sd.create_tables()
+        found = find(SourceOptions({"path": "pipeline_run_logs"}))
+        assert (found.name, found.connection.region, server.region) == (names[2], "eu-west-1", "eu-west-1")
+        assert sorted(server.client().list_tables()["TableNames"]) == sorted(names)
+
+
+@pytest.mark.parametrize("named_by", ["AWS_ENDPOINT_URL", ".env"])
+def test_reads_and_the_server_agree_on_where_it_is(
+    named_by: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moto_server: Server
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")  # no other test has made a client for AWS there
+    prefix = f"t{uuid.uuid4().hex[:12]}"
+    monkeypatch.setenv("DYNAMODB_TABLE_PREFIX", prefix)
+    if named_by == ".env":
+        Path(".env").write_text(f"DYNAMODB_ENDPOINT_URL={moto_server.endpoint}\n")
+    else:
+        monkeypatch.setenv(named_by, moto_server.endpoint)
+    with sd.local_dynamodb() as server:
+        assert (server.is_own, server.endpoint_url, find_announcement()) == (False, moto_server.endpoint, None)
+        sd.create_tables()
+        assert find(SourceOptions({"path": "pipeline_run_logs"})).name == f"{prefix}_dev_pipeline_run_logs"
+        assert server.client().describe_table(TableName=f"{prefix}_dev_pipeline_run_logs")
+
+
 def test_what_names_a_place_itself_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with sd.local_dynamodb():
         for place in (Connection(endpoint_url="http://x"), Connection(profile="p"), Connection(role_arn="arn")):
@@ -116,6 +158,12 @@ def test_a_taken_port_is_one_sentence() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1 can't be used: .* Choose another one"):
             sd.local_dynamodb(port)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 70_000])
+def test_a_port_that_is_none_is_one_sentence(port: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1 can't be used: .*0-65535. Choose"):
+        sd.local_dynamodb(port)
 
 
 def test_moto_missing_is_one_sentence(python: Callable[..., Any]) -> None:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+import spark_dynamo as sd
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
 from spark_dynamo.schema.annotations.reference import annotation_types
 from spark_dynamo.schema.drift.casts import cast_rows
@@ -83,6 +86,34 @@ def casts_table() -> Iterator[str]:
         yield f"| `{found}` | {', '.join(fits['all'])} | {', '.join(fits['each is checked'])} |"
 
 
+def names_table() -> Iterator[str]:
+    yield "| `sd.` | what it is |"
+    yield "|---|---|"
+    for name in sorted(sd.__all__, key=lambda name: (name[0].islower(), name)):
+        named = getattr(sd, name)
+        if name != "__version__" and not (isinstance(named, type) and issubclass(named, Exception)):
+            yield f"| `{name}` | {_first_sentence(named)} |"
+
+
+def errors_table() -> Iterator[str]:
+    yield "| error | what went wrong |"
+    yield "|---|---|"
+
+    def rows(error: type[Exception], depth: int) -> Iterator[str]:
+        yield f"| {'· ' * depth}`{error.__name__}` | {_first_sentence(error)} |"
+        for below in sorted(error.__subclasses__(), key=lambda below: below.__name__):
+            if below.__name__ in sd.__all__:
+                yield from rows(below, depth + 1)
+
+    yield from rows(sd.DynamoDBWrapperError, 0)
+
+
+def _first_sentence(named: object) -> str:
+    """Of its docstring, in one line."""
+    paragraph = (inspect.getdoc(named) or "").partition("\n\n")[0]
+    return " ".join(paragraph.split()).replace("|", "\\|")
+
+
 TABLES = {
     "environment": environment_table,
     "options": options_table,
@@ -90,6 +121,8 @@ TABLES = {
     "annotations": annotations_table,
     "casts": casts_table,
     "questions": in_markdown,
+    "names": names_table,
+    "errors": errors_table,
 }
 
 
@@ -126,17 +159,14 @@ def test_examples_run(spark: SparkSession, capsys: pytest.CaptureFixture[str], t
     assert "root\n |-- run_id: string (nullable = false)" in shown
 
 
-def test_the_readme_speaks_of_every_public_door() -> None:
+def test_the_readme_tells_of_each_public_name() -> None:
     text = README.read_text()
-    for door in (
-        "sd.local_dynamodb",
-        "sd.create_tables",
-        "sd.struct_type",
-        "sd.register",
-        "spark-dynamo local",
-        "make bench",
-    ):
+    for name in sd.__all__:
+        assert f"`{name}`" in text or name == "__version__"
+    for door in ("spark-dynamo local", "make bench", "make test-all"):
         assert door in text
+    for extra in tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]:
+        assert f"`{extra}`" in text or extra == "test"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteIte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,8 +15,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_dynamo.aws.failures import explain_unprocessed
+from spark_dynamo.aws.failures import explain_unprocessed, unfit_row
 from spark_dynamo.aws.flight import Flight, consumed_write_units, write_units
+from spark_dynamo.aws.single_write import Refused
+from spark_dynamo.errors import RequestFailedError
 
 ITEMS_PER_REQUEST = 25
 _LARGEST_BODY = 14_000_000  # bytes; DynamoDB takes 16 MB, and a body of fewer items is no slower
@@ -38,15 +40,21 @@ DELETE = Entry("DeleteRequest", "Key", "delete")
 class BatchWriter:
     """Puts items or deletes keys by BatchWriteItem; `flight` is the task's, which other senders may share.
 
+    `unfit` is called from the flight's threads for each row that DynamoDB can't take; where there is none, such a row ends the
+    task, and the other rows of its request are not written.
+
     >>> from spark_dynamo.aws.requests import Requests
     >>> def write(requests: Requests, items: pa.StringArray) -> None:
     ...     with Flight(requests) as flight:
     ...         BatchWriter(flight, ["id"]).send(items)
     """
 
-    def __init__(self, flight: Flight, key_names: Sequence[str]) -> None:
+    def __init__(
+        self, flight: Flight, key_names: Sequence[str], *, unfit: Callable[[Refused], None] | None = None
+    ) -> None:
         self.flight = flight
         self.key_names = key_names
+        self.unfit = unfit
 
     def send(self, texts: pa.StringArray, entry: Entry = PUT) -> None:
         """Queue one put or delete for each text, which is the JSON of an item or of a key; no two with the same key.
@@ -76,10 +84,32 @@ class _Batch:
     def send(self) -> None:
         requests = self._writer.flight.requests
         while self.left:
-            if self._send_once():
+            try:
+                unprocessed = self._send_once()
+            except RequestFailedError as error:
+                unfit = unfit_row(error)
+                if unfit is None or self._writer.unfit is None:
+                    raise
+                requests.backoff.succeeded()
+                self._send_apart(unfit)
+                continue
+            if unprocessed:
                 requests.throttled("UnprocessedItems")
                 if not requests.backoff.failed():
                     raise explain_unprocessed("items", requests.table, requests.backoff.tried())
+
+    def _send_apart(self, unfit: str) -> None:
+        """DynamoDB refuses a request for one of its rows, and does not say which: send each by itself."""
+        entries = self._entries()
+        if len(entries) == 1:
+            assert self._writer.unfit is not None
+            action = orjson.dumps(entries[0][self._entry.name])
+            self._writer.unfit(Refused(self.operation, action, None, unfit))
+            self.left = 0
+        while self.left:
+            _Batch(self._writer, self._entry, self._joined(entries[:1]), 1).send()
+            entries = entries[1:]
+            self.left, self._body = len(entries), self._joined(entries)
 
     def keys(self, most: int) -> list[dict[str, object]]:
         contents = [entry[self._entry.name][self._entry.content] for entry in self._entries()[:most]]

@@ -32,6 +32,7 @@ from botocore.parsers import ResponseParser, ResponseParserFactory
 from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.failures import check_answer, explain
 from spark_dynamo.aws.once import once_per_process
+from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.telemetry import debug_logging
 
 if TYPE_CHECKING:
@@ -78,11 +79,14 @@ class Connection:
 
     @classmethod
     def from_config(cls, config: DynamoDBConfig) -> Connection:
-        """The connection that a configuration describes; with its `enable_debug_logging`, what it does is logged."""
+        """The connection that a configuration describes; with its `enable_debug_logging`, what it does is logged.
+
+        Raises ConfigurationError where its profile is needed to find the region, and there is no such profile.
+        """
         if config.enable_debug_logging:
             debug_logging()
-        return cls(
-            region=config.region_name,
+        connection = cls(
+            region=config.region_name if config.names_region else None,
             endpoint_url=config.endpoint_url,
             profile=config.profile_name,
             access_key_id=_text(config.aws_access_key_id),
@@ -96,6 +100,7 @@ class Connection:
             max_pool_connections=config.max_pool_connections,
             max_attempts=config.retries + 1,
         ).located()
+        return connection if connection.region else replace(connection, region=region_of(config))
 
     @property
     def is_loopback(self) -> bool:
@@ -105,7 +110,7 @@ class Connection:
 
     def located(self) -> Connection:
         """The same connection, or the embedded server's where there is one and nothing here says where to go."""
-        if self.endpoint_url or self.profile or self.role_arn or any(os.environ.get(name) for name in _AWS_ENDPOINTS):
+        if self.profile or self.role_arn or named_endpoint(self.endpoint_url):
             return self
         embedded = find_announcement()
         if embedded is None:
@@ -117,6 +122,26 @@ class Connection:
             access_key_id=self.access_key_id or "local",
             secret_access_key=self.secret_access_key or "local",
         )
+
+
+def region_of(config: DynamoDBConfig) -> str:
+    """The region that a configuration names, else that of AWS's own chain and its profile, else us-east-1."""
+    if config.names_region:
+        return config.region_name
+    try:
+        chain: str | None = botocore.session.Session(profile=config.profile_name).get_config_variable("region")
+    except BotoCoreError as error:
+        raise explain(error, config.endpoint_url, None) from error
+    return chain or config.region_name
+
+
+def named_endpoint(endpoint_url: str | None) -> str | None:
+    """That address, else the one of the variables that AWS's own tools know, None where AWS itself is meant.
+
+    >>> named_endpoint("http://localhost:8000")
+    'http://localhost:8000'
+    """
+    return endpoint_url or next(filter(None, map(os.environ.get, _AWS_ENDPOINTS)), None)
 
 
 def dynamodb_client(connection: Connection) -> Any:
@@ -154,6 +179,10 @@ def _client(connection: Connection, raw: bool) -> Any:
         )
     except BotoCoreError as error:
         raise explain(error, connection.endpoint_url, connection.region) from error
+    except ValueError as error:  # botocore's word for an address that is none
+        raise ConfigurationError(
+            f"{error}. Check {'the endpoint URL' if connection.endpoint_url else ' and '.join(_AWS_ENDPOINTS)}", error
+        ) from error
     if raw:
         for operation in RAW_OPERATIONS:
             client.meta.events.register(f"provide-client-params.dynamodb.{operation}", _keep_body)

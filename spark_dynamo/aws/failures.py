@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ _WAITING_CODES = frozenset(  # reasons of a cancelled transaction that pass
         "ThrottlingError",
         "TransactionConflict",
     }
+)
+# of what a write sends, only this depends on the row: on the stored item that an update adds to, or on an index's keys
+_ABOUT_ROW = re.compile(
+    r"item size|index key|IndexKey|IndexName|(hash|range) ?keys? has exceeded|nesting levels", re.IGNORECASE
 )
 _HOW_LONG = "; option retryTimeout says for how long it is tried"
 _MOST_REASONS = 5
@@ -121,6 +126,11 @@ class Cancellation:
         return self.code in _CONDITION_CODES
 
     @property
+    def unfit(self) -> str | None:
+        """DynamoDB's reason where it can't take the row itself, None for every other one."""
+        return _about_row(self.message) if self.code in ("ValidationError", "ValidationException") else None
+
+    @property
     def passes(self) -> bool:
         """Whether the same transaction may succeed later."""
         return self.code in _WAITING_CODES
@@ -137,6 +147,20 @@ def failed_condition(error: RequestFailedError) -> Cancellation | None:
         return None
     response: Mapping[str, Any] = error.original_error.response
     return Cancellation(error.code or "", str(response.get("Error", {}).get("Message", "")), _item(response))
+
+
+def unfit_row(error: RequestFailedError) -> str | None:
+    """DynamoDB's reason where it refused a request for a row that no condition speaks of; None for every other error.
+
+    It judges what nobody else can: how large an update makes a stored item, and the keys of indexes in whole items.
+    """
+    if error.code != "ValidationException" or not isinstance(error.original_error, ClientError):
+        return None
+    return _about_row(str(error.original_error.response.get("Error", {}).get("Message", "")))
+
+
+def _about_row(said: str) -> str | None:
+    return said.removesuffix(".") if _ABOUT_ROW.search(said) else None
 
 
 def cancellations(error: RequestFailedError) -> list[Cancellation] | None:

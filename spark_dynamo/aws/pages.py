@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -63,37 +63,40 @@ def fetch_pages(requests: Requests, chains: Sequence[Chain], *, concurrency: int
     iterator ends the requests. Raises what `Requests.send` raises.
     """
     waiting = deque(chains)
+    next_walks: SimpleQueue[_Walk | None] = SimpleQueue()
     finished: SimpleQueue[_Page | BaseException] = SimpleQueue()
-    pool = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="dynamodb-read")
 
-    def fetch(walk: _Walk) -> None:
-        try:
-            finished.put(_Page(walk, walk.next_page()))
-        except BaseException as error:  # every failure must reach the caller, or it would wait forever
-            finished.put(error)
+    def fetch() -> None:
+        while (walk := next_walks.get()) is not None:
+            try:
+                finished.put(_Page(walk, walk.next_page()))
+            except BaseException as error:  # every failure must reach the caller, or it would wait forever
+                finished.put(error)
 
-    def begin() -> None:
-        pool.submit(fetch, _Walk(requests, waiting.popleft()))
-
-    under_way = 0
+    threads: list[threading.Thread] = []
     try:
-        while waiting and under_way < concurrency:
-            begin()
-            under_way += 1
+        while waiting and len(threads) < concurrency:
+            next_walks.put(_Walk(requests, waiting.popleft()))
+            # a daemon: a request that nobody answers must not keep the interpreter from ending
+            thread = threading.Thread(target=fetch, name=f"dynamodb-read-{len(threads)}", daemon=True)
+            thread.start()
+            threads.append(thread)
+        under_way = len(threads)
         while under_way:
             page = finished.get()
             if isinstance(page, BaseException):
                 raise page
             if not page.walk.is_over:
-                pool.submit(fetch, page.walk)
+                next_walks.put(page.walk)
             elif waiting:
-                begin()
+                next_walks.put(_Walk(requests, waiting.popleft()))
             else:
                 under_way -= 1
             yield page.body
     finally:
         requests.stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
+        for _ in threads:
+            next_walks.put(None)
 
 
 def fetch_in_turn(requests: Requests, chains: Sequence[Chain], limit: Callable[[], int | None]) -> Iterator[bytes]:

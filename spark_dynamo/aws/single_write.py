@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from spark_dynamo.aws.failures import failed_condition
+from spark_dynamo.aws.failures import failed_condition, unfit_row
 from spark_dynamo.aws.flight import Flight, consumed_write_units, write_units
 from spark_dynamo.errors import RequestFailedError
 from spark_dynamo.wire.same import is_done
@@ -29,7 +29,7 @@ REQUEST_OF: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A row that was not written because of a condition.
+    """A row that was not written because of a condition, or because DynamoDB can't take it.
 
     `action` is the row's action as it was sent, `stored` the item that was found in DynamoDB JSON, None where there is no
     item with that key, or where the row's own condition was not what failed.
@@ -44,16 +44,24 @@ class Refused:
 class SingleWriter:
     """Sends one request per action; `flight` is the task's, which other senders may share.
 
-    `refused` is called from the flight's threads for each row whose condition was not met. With `repeated` the task may have
-    run before: then, as after a lost answer, a row whose stored item already is what it wanted counts as done.
+    `refused` is called from the flight's threads for each row whose condition was not met, `unfit` for each that DynamoDB can't
+    take, which ends the task where there is no `unfit`. With `repeated` the task may have run before: then, as after a lost
+    answer, a row whose stored item already is what it wanted counts as done.
     """
 
     def __init__(
-        self, flight: Flight, key_names: Sequence[str], *, refused: Callable[[Refused], None], repeated: bool = False
+        self,
+        flight: Flight,
+        key_names: Sequence[str],
+        *,
+        refused: Callable[[Refused], None],
+        unfit: Callable[[Refused], None] | None = None,
+        repeated: bool = False,
     ) -> None:
         self.flight = flight
         self.key_names = key_names
         self.refused = refused
+        self.unfit = unfit
         self.repeated = repeated
 
     def send(self, actions: pa.StringArray, operation: str) -> None:
@@ -90,12 +98,18 @@ class _Single:
                 answer = requests.send(REQUEST_OF[self.operation], body, lost=self._lose, reservation=reservation)
                 units = consumed_write_units(orjson.loads(answer))
             except RequestFailedError as error:
-                condition = failed_condition(error)
-                if condition is None:
+                condition, unfit = failed_condition(error), unfit_row(error)
+                if condition is None and (unfit is None or self._writer.unfit is None):
                     raise
                 requests.backoff.succeeded()
                 reservation.settle(estimated, items=1)  # it costs as much, but the answer does not say so
-                self._condition_failed(len(body), condition.stored)
+                if condition is not None:
+                    self._condition_failed(len(body), condition.stored)
+                else:
+                    assert self._writer.unfit is not None
+                    assert unfit is not None
+                    requests.counts.add(bytes=len(body))
+                    self._writer.unfit(Refused(self.operation, self._action, None, unfit))
             else:
                 reservation.settle(estimated if units is None else units, items=1)
                 requests.counts.add(items=1, units=units or 0.0, bytes=len(body))

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from spark_dynamo.aws.batch_write import group_bounds
 from spark_dynamo.aws.failures import Cancellation, cancellations, explain_cancelled
 from spark_dynamo.aws.flight import Flight, consumed_write_units, write_units
 from spark_dynamo.aws.single_write import Refused, key_of_action, reason_of
-from spark_dynamo.errors import RequestFailedError, show_key
+from spark_dynamo.errors import OptionError, RequestFailedError, show_key
 from spark_dynamo.wire.same import is_done
+from spark_dynamo.wire.sizes import item_size
 
 ACTIONS_PER_TRANSACTION = 100
-_LARGEST_BODY = 4_000_000  # bytes; DynamoDB takes 4 MB of items, and their JSON is no shorter than they are
+_LARGEST = 4 * 1024 * 1024  # bytes of all items of a transaction, as DynamoDB counts them
 _NAME_OF: Mapping[str, bytes] = {"put": b"Put", "insert": b"Put", "update": b"Update", "delete": b"Delete"}
 _UNITS = 2  # how many times as much a write costs in a transaction
 
@@ -30,28 +30,52 @@ _UNITS = 2  # how many times as much a write costs in a transaction
 class TransactionWriter:
     """Sends actions in transactions of up to 100, in the order given; `flight` is the task's, which others may share.
 
-    `refused` is called from the flight's threads for each row of a transaction in which a condition was not met. With
+    `refused` is called from the flight's threads for each row of a transaction in which a condition was not met, `unfit` for
+    each of one in which there is a row that DynamoDB can't take, which ends the task where there is no `unfit`. With
     `repeated` the task may have run before: then, as after a lost answer, rows whose stored item already is what they wanted
     count as done, and the others of their transaction are sent again.
     """
 
     def __init__(
-        self, flight: Flight, key_names: Sequence[str], *, refused: Callable[[Refused], None], repeated: bool = False
+        self,
+        flight: Flight,
+        key_names: Sequence[str],
+        *,
+        refused: Callable[[Refused], None],
+        unfit: Callable[[Refused], None] | None = None,
+        repeated: bool = False,
     ) -> None:
         self.flight = flight
         self.key_names = key_names
         self.refused = refused
+        self.unfit = unfit
         self.repeated = repeated
 
     def send(self, actions: pa.StringArray, operations: str | Sequence[str]) -> None:
         """Queue the transactions of those actions; `operations` is one for all, or one for each.
 
-        No two may have the same key. Returns when the requests are queued, raises as `Flight.submit` does.
+        No two may have the same key. Returns when the requests are queued, raises as `Flight.submit` does, and OptionError
+        where DynamoDB takes the actions of a transaction only apart from each other; nothing of that one is sent then.
         """
-        for start, stop in pairwise(group_bounds(actions, ACTIONS_PER_TRANSACTION, _LARGEST_BODY)):
+        for start in range(0, len(actions), ACTIONS_PER_TRANSACTION):
+            stop = start + ACTIONS_PER_TRANSACTION
             texts = [action.as_buffer().to_pybytes() for action in actions[start:stop]]
+            self._check_size(texts)
             chosen = [operations] * len(texts) if isinstance(operations, str) else operations[start:stop]
             self.flight.submit(_Transaction(self, list(zip(chosen, texts, strict=True))))
+
+    def _check_size(self, actions: Sequence[bytes]) -> None:
+        if sum(map(len, actions)) <= _LARGEST:  # their JSON is no shorter than they are
+            return
+        size = sum(_size_of(orjson.loads(action)) for action in actions)
+        if size > _LARGEST:
+            first, last = (show_key(key_of_action(actions[place], self.key_names)) for place in (0, -1))
+            raise OptionError(
+                "atomic",
+                f"is true, and the {len(actions)} rows from {first} to {last} for table '{self.flight.requests.table}', which "
+                f"are to be one transaction, come to {size:,} bytes; DynamoDB takes {_LARGEST:,}. Keep large values in S3 and "
+                "their address here, or leave out the option",
+            )
 
 
 class _Transaction:
@@ -139,6 +163,10 @@ class _Transaction:
         if not reasons or len(reasons) != len(self._rows):
             raise error
         for row, reason in zip(self._rows, reasons, strict=True):
+            if reason.unfit and self._writer.unfit:
+                self._writer.flight.requests.backoff.succeeded()
+                self._refuse_all(reasons, self._writer.unfit)
+                return None
             if not (reason.is_none or reason.is_condition or reason.passes):
                 self._rows = [row, *(other for other in self._rows if other is not row)]  # the one to name comes first
                 key = show_key(key_of_action(row[1], self._writer.key_names))
@@ -162,11 +190,26 @@ class _Transaction:
             counts.add(items=len(failed), retries=len(failed) < len(self._rows))
             self._renew(row for row, reason in zip(self._rows, reasons, strict=True) if not reason.is_condition)
             return
-        key = show_key(key_of_action(failed[0][0][1], self._writer.key_names))
         counts.add(refused=len(self._rows))
-        for (operation, action), reason in zip(self._rows, reasons, strict=True):
+        self._refuse_all(reasons, self._writer.refused)
+
+    def _refuse_all(self, reasons: Sequence[Cancellation], refused: Callable[[Refused], None]) -> None:
+        """Hand over all rows, each with its own reason or with the key of the first that has one."""
+        own = [
+            reason_of(operation, reason.stored) if reason.is_condition else reason.unfit
+            for (operation, _), reason in zip(self._rows, reasons, strict=True)
+        ]
+        first = next(action for (_, action), why in zip(self._rows, own, strict=True) if why)
+        cancelled = (
+            f"its transaction was cancelled: row {show_key(key_of_action(first, self._writer.key_names))} was refused"
+        )
+        for (operation, action), reason, why in zip(self._rows, reasons, own, strict=True):
             stored = reason.stored if reason.is_condition else None
-            cancelled = f"its transaction was cancelled: row {key} was refused"
-            why = reason_of(operation, stored) if reason.is_condition else cancelled
-            self._writer.refused(Refused(operation, action, stored, why))
+            refused(Refused(operation, action, stored, why or cancelled))
         self._rows = []
+
+
+def _size_of(action: Mapping[str, Any]) -> int:
+    """The bytes that an action writes; of an update those of its values, with which the stored item may be larger still."""
+    written = action.get("Item") or {**action["Key"], **action.get("ExpressionAttributeValues", {})}
+    return item_size(written)

@@ -113,25 +113,21 @@ def config_from(
     """The configuration of the environment and `.env`, in which what is given here wins.
 
     Where nothing of these names a region, it is the one of AWS's own chain, such as the profile's. Raises ConfigurationError
-    where the environment's values can't be used.
+    where there is none, and where these values or the environment's can't be used.
     """
     from spark_dynamo.config import DynamoDBConfig
 
-    config = DynamoDBConfig.from_env()
-    given: dict[str, Any] = {
-        "endpoint_url": endpoint_url,
-        "region_name": region,
-        "environment": environment,
-        "table_prefix": table_prefix,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    if profile is not None:
-        # a profile that is named is meant, whatever keys the environment has
-        keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key", "aws_session_token"))
-        given |= {**keys, "profile_name": profile}
-    if "region_name" not in {*given, *config.model_fields_set}:
-        given["region_name"] = Place(endpoint_url, region, profile).client().meta.region_name
-    return config.model_copy(update=given)
+    config = DynamoDBConfig.from_env(
+        endpoint_url=endpoint_url,
+        region_name=region,
+        profile_name=profile,
+        environment=environment,
+        table_prefix=table_prefix,
+    )
+    if config.names_region:
+        return config
+    place = Place(endpoint_url, region, profile, environment, table_prefix)
+    return config.model_copy(update={"region_name": place.client().meta.region_name})
 
 
 def complete_table(context: typer.Context, incomplete: str) -> list[str]:

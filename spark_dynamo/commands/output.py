@@ -202,9 +202,16 @@ def _plain(value: Any) -> str:
     return to_json(value)
 
 
+class _Lines(io.StringIO):
+    """Lines that end in \\n, though csv is told \\r\\n: only so does it quote both, before Python 3.13."""
+
+    def write(self, line: str) -> int:
+        return super().write(line.removesuffix("\r\n") + "\n")
+
+
 def _csv(rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    text = _Lines()
+    writer = csv.writer(text, lineterminator="\r\n")
     for row in rows:
         writer.writerow([escape(cell) for cell in row] if sys.stdout.isatty() else row)
     return text.getvalue()

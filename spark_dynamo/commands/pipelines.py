@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -116,5 +117,13 @@ def _set_active(
 ) -> None:
     pipeline = repository.get_or_raise(pipeline_id)
     if pipeline.is_active is not is_active:
-        pipeline = repository.update_pipeline_status(pipeline_id, is_active, updated_by=by or getpass.getuser())
+        pipeline = repository.update_pipeline_status(pipeline_id, is_active, updated_by=by or _user())
     show([pipeline.model_dump()], _COLUMNS, output)
+
+
+def _user() -> str:
+    """This machine's name of who runs the command; the number where it has none, as in a container of Kubernetes."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as Python up to 3.12 and from 3.13 on say it
+        return f"uid {os.getuid()}"

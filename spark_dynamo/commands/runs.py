@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -37,7 +37,9 @@ _COLUMNS = (
 )
 _FAILED, _INTERRUPTED = 3, 130
 _ENDED_BADLY = frozenset({"failed", "cancelled", "lost"})
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_OF_A_RUN, _OF_A_JOB = ("follow", "interval", "timezone", "output"), ("trigger_type", "created_by", "tag")
+_BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{3,34}")  # of a UUID
+_NEWEST = 1_000  # runs among which one is looked for by the beginning of its id
 _WIDE = 160  # columns, where no terminal says how many there are
 
 PipelineId = Annotated[
@@ -77,13 +79,21 @@ def list_runs(
     """List runs, newest first; `reap` marks lost ones."""
     if context.invoked_subcommand is not None:
         return
+    from spark_dynamo.run_logs.report.asked import shown_zone, since_of
     from spark_dynamo.run_logs.report.runs import runs
+    from spark_dynamo.run_logs.report.words import unreadable_lines
 
+    config = config_from(endpoint_url, region, profile, environment, table_prefix)
+    zone = shown_zone(config, timezone)
+    try:
+        begun = since_of(since, zone)
+    except ConfigurationError as error:
+        raise typer.BadParameter(error.message, param_hint="--since") from None
     found = runs(
-        config_from(endpoint_url, region, profile, environment, table_prefix),
+        config,
         pipeline_id=pipeline_id,
         status=status or None,
-        since=None if since is None else _since(since),
+        since=begun,
         last=last,
         user_timezone=timezone,
     )
@@ -91,6 +101,8 @@ def list_runs(
     if output == "table" and console.is_terminal:
         console.print(found)
         return
+    for line in unreadable_lines(found.unreadable):
+        typer.echo(line, err=True)
     in_zone = found.timezone if output == "table" else UTC
     rows = [_in_zone(log.model_dump(), in_zone) for log in found]
     show(rows, list(rows[0]) if rows and output == "json" else _COLUMNS, output)
@@ -128,8 +140,12 @@ class _RunCommand(TyperCommand):
 
 
 def run(
+    context: typer.Context,
     target: Annotated[
-        str, typer.Argument(metavar="RUN_ID | JOB.py", help="A run's id; or, with --pipeline-id, a Python file.")
+        str,
+        typer.Argument(
+            metavar="RUN_ID | JOB.py", help="A run's id, or its beginning; with --pipeline-id, a Python file."
+        ),
     ],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="The job's own arguments.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show it live until it ends.")] = False,
@@ -167,6 +183,7 @@ def run(
 
     A job's exit code is the job's own.
     """
+    _check_together(context, is_job=pipeline_id is not None)
     config = config_from(endpoint_url, region, profile, environment, table_prefix)
     if pipeline_id is not None:
         from spark_dynamo.run_logs.settings import RunSettings
@@ -186,8 +203,23 @@ def run(
             f"one run is shown at a time, and '{shorten(arguments[0])}' is one more; to run a job, name its pipeline before "
             "it: spark-dynamo run --pipeline-id sales job.py"
         )
-    log = _show_run(config, target, _zone(config, timezone), output, interval if follow else None)
+    from spark_dynamo.run_logs.report.asked import shown_zone
+
+    log = _show_run(config, target, shown_zone(config, timezone), output, interval if follow else None)
     raise typer.Exit(_FAILED if log.status in _ENDED_BADLY else 0)
+
+
+def _check_together(context: typer.Context, *, is_job: bool) -> None:
+    """Refuse options that the command would take no notice of."""
+    for name in _OF_A_RUN if is_job else _OF_A_JOB:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                "it is about a run that is shown, and with --pipeline-id a job is run"
+                if is_job
+                else "it is about a job that is run, which needs --pipeline-id",
+                param_hint=f"--{name.replace('_', '-')}",
+            )
 
 
 def _show_run(
@@ -217,14 +249,16 @@ def _follow(
     from rich.live import Live
 
     from spark_dynamo.run_logs.report.standing import is_open
-    from spark_dynamo.run_logs.report.terminal import run_view
+    from spark_dynamo.run_logs.report.terminal import LastLines, run_view
 
     pause = threading.Event()
     console = _console()
     console.quiet = not is_shown
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+    # what is higher than the terminal can't be overwritten: it is whole once it stays
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            live.update(run_view(log, zone, datetime.now(UTC)), refresh=True)
+            view = run_view(log, zone, datetime.now(UTC))
+            live.update(LastLines(view) if is_open(log) and console.is_terminal else view, refresh=True)
             if not is_open(log):
                 return log
             pause.wait(interval)
@@ -232,12 +266,28 @@ def _follow(
 
 
 def _log_of(config: DynamoDBConfig, run_id: str) -> PipelineRunLog:
-    from spark_dynamo.run_logs.report.reading import read_run
+    """The run with that id, or the only one of the newest whose id begins so, as tables and pictures show it."""
+    from spark_dynamo.run_logs.report.reading import read_run, read_runs
 
     log = read_run(config, run_id)
-    if log is None:
+    if log is not None:
+        return log
+    if run_id.endswith(".py"):
+        raise typer.BadParameter(
+            f"no run has the id {shorten(repr(run_id))}; to run a job, name its pipeline: spark-dynamo run --pipeline-id sales "
+            f"{shorten(run_id)}"
+        )
+    found = []
+    if _BEGINNING.fullmatch(run_id):
+        found = [log for log in read_runs(config, last=_NEWEST)[0] if log.run_id.startswith(run_id)]
+    if len(found) > 1:
+        listed = ", ".join(log.run_id for log in found)
+        raise ConfigurationError(
+            f"The ids of {len(found)} runs begin with '{run_id}': {shorten(listed)}. Give more of one"
+        )
+    if not found:
         raise ItemNotFoundError(config.get_table_name("pipeline_run_logs"), {"run_id": run_id})
-    return log
+    return found[0]
 
 
 def _console() -> Console:
@@ -247,24 +297,6 @@ def _console() -> Console:
     if not console.is_terminal and "COLUMNS" not in console._environ:
         console.width = _WIDE
     return console
-
-
-def _since(text: str) -> datetime | timedelta:
-    if found := re.fullmatch(r"(\d{1,6})([mhdw])", text.strip()):
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
-    try:
-        return datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise typer.BadParameter(
-            f"{shorten(repr(text))} is neither a duration such as 90m, 24h, 7d, 2w nor a time such as 2026-11-01T08:00",
-            param_hint="--since",
-        ) from None
-
-
-def _zone(config: DynamoDBConfig, timezone: str | None) -> tzinfo:
-    from spark_dynamo.run_logs.report.runs import Runs
-
-    return Runs([], timezone=timezone or config.user_timezone or config.default_timezone).timezone
 
 
 def _in_zone(values: dict[str, Any], zone: tzinfo) -> dict[str, Any]:

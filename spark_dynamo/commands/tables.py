@@ -143,9 +143,7 @@ def describe(
 def _create_metadata_tables(place: Place, output: Any) -> None:
     from spark_dynamo.metadata.tables import create_tables
 
-    config = config_from(
-        endpoint_url=place.endpoint_url, environment=place.environment, table_prefix=place.table_prefix
-    )
+    config = config_from(place.endpoint_url, place.region, place.profile, place.environment, place.table_prefix)
     names = create_tables(config, client=place.client())
     _show_descriptions(place, names, output)
 

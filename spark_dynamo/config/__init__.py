@@ -2,10 +2,11 @@
 
 Values come in layers, the nearest to the operator first, so that deployed code can be redirected without touching it:
 
-1. environment variables (those of `ENVIRONMENT_VARIABLES`; an empty one counts as not set, as in AWS's own tools)
-2. the file `.env` of the working directory, with the same names
-3. arguments
-4. a factory's defaults, then the fields' own
+1. options of a command line, a read or a write
+2. environment variables (those of `ENVIRONMENT_VARIABLES`; an empty one counts as not set, as in AWS's own tools)
+3. the file `.env` of the working directory, with the same names
+4. arguments
+5. a factory's defaults, then the fields' own; but where nothing names the region, AWS's own chain comes before the field's
 
 Who signs the requests is decided in this order:
 

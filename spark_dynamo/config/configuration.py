@@ -11,8 +11,15 @@ import pydantic
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from spark_dynamo.config.layers import CREDENTIALS, ENVIRONMENT_VARIABLES, KEYS, Layer, stack, warn_where_overridden
-from spark_dynamo.config.names import check_environment, physical_table_name
+from spark_dynamo.config.layers import (
+    CREDENTIALS,
+    ENVIRONMENT_VARIABLES,
+    KEYS,
+    Layer,
+    stack,
+    warn_where_overridden,
+)
+from spark_dynamo.config.names import check_endpoint_url, check_environment, physical_table_name
 from spark_dynamo.config.secrets import Options, Secret
 from spark_dynamo.errors import ConfigurationError, nearest, shorten
 from spark_dynamo.timezones import TimezoneManager, validate_timezone_string
@@ -67,14 +74,19 @@ class DynamoDBConfig(BaseSettings):
     aws_secret_access_key: Secret | None = Field(None, min_length=1, description="Secret key; None: AWS's own chain")
     aws_session_token: Secret | None = Field(None, min_length=1, description="Token of temporary credentials")
     profile_name: str | None = Field(
-        None, min_length=1, description="Profile of ~/.aws/config whose credentials sign; its region does not count"
+        None,
+        min_length=1,
+        description="Profile of ~/.aws/config: its credentials sign, its region counts where none is set",
     )
     role_arn: str | None = Field(None, description="Role to assume, in another account, too; it renews its credentials")
     external_id: Secret | None = Field(
         None, min_length=2, description="External id that the role's trust policy asks for"
     )
     role_session_name: str = Field("spark-dynamo", description="The role's session in CloudTrail")
-    region_name: str = Field("us-east-1", description="AWS region of the tables")
+    region_name: str = Field(
+        "us-east-1",
+        description="AWS region of the tables; where none is set, that of AWS's own chain, then us-east-1",
+    )
     endpoint_url: str | None = Field(None, description="http(s) address of a local server or VPC endpoint; None: AWS")
     table_prefix: str = Field("", description="First part of every physical table name; empty: none")
     max_pool_connections: int = Field(50, ge=1, description="Connections that one client keeps open")
@@ -88,14 +100,26 @@ class DynamoDBConfig(BaseSettings):
     store_timestamps_in_utc: bool = Field(True, description="Times are stored in UTC; it can't be False")
     user_timezone: str | None = Field(None, description="IANA zone in which times are shown; None: default_timezone")
 
-    def __init__(self, *, _factory_defaults: Mapping[str, Any] | None = None, **arguments: Any) -> None:
-        _check_names(arguments, type(self).model_fields)
+    def __init__(
+        self,
+        *,
+        _factory_defaults: Mapping[str, Any] | None = None,
+        _options: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> None:
+        options = dict(_options or {})
+        _check_names({**arguments, **options}, type(self).model_fields)
         try:
-            super().__init__(**stack(arguments, _factory_defaults or {}))
+            super().__init__(_options=options, **stack(arguments, _factory_defaults or {}))
         except pydantic.ValidationError as error:
-            # `from None`: pydantic's error keeps the input, secrets too
+            # `from None`, here and below: the error keeps the input, secrets too
             raise ConfigurationError(_sentence(error)) from None
-        warn_where_overridden(arguments, self.__dict__)
+        except UnicodeDecodeError as error:
+            file = arguments.get("_env_file") or ".env"
+            raise ConfigurationError(
+                f"File {file} is not in UTF-8, as its byte {error.start + 1} tells: save it so"
+            ) from None
+        warn_where_overridden(arguments, self)
         _check_credentials(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -113,10 +137,13 @@ class DynamoDBConfig(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The layers, the strongest first."""
+        arguments = dict(init_settings())
+        options = arguments.pop("_options", {})
         return (
+            Layer(settings_cls, options),
             Layer.of_variables(env_settings),
             Layer.of_variables(dotenv_settings),
-            Layer(settings_cls, init_settings()),
+            Layer(settings_cls, arguments),
         )
 
     @field_validator("region_name", mode="before")
@@ -129,12 +156,7 @@ class DynamoDBConfig(BaseSettings):
     @field_validator("endpoint_url")
     @classmethod
     def _endpoint_is_http(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"https?://[^/\s]", value):
-            raise ValueError(
-                f"Endpoint URL {shorten(repr(value))} must begin with http:// or https:// and name a host, as in "
-                "'http://localhost:8000'; leave endpoint_url out to reach AWS itself"
-            )
-        return value
+        return None if value is None else check_endpoint_url(value)
 
     @field_validator("environment")
     @classmethod
@@ -175,13 +197,16 @@ class DynamoDBConfig(BaseSettings):
         return value
 
     @classmethod
-    def from_env(cls) -> DynamoDBConfig:
+    def from_env(cls, **options: Any) -> DynamoDBConfig:
         """The configuration that environment variables and `.env` give, with the fields' defaults beneath.
 
-        >>> DynamoDBConfig.from_env().max_pool_connections
-        50
+        `options` are fields that somebody sets for this one time, as on a command line: they win over the variables. None is
+        as good as left out.
+
+        >>> DynamoDBConfig.from_env(table_prefix="myapp").get_table_name("users")
+        'myapp_dev_users'
         """
-        return cls()
+        return cls(_options={field: value for field, value in options.items() if value is not None})
 
     @classmethod
     def for_local_development(cls, **arguments: Any) -> DynamoDBConfig:
@@ -231,6 +256,11 @@ class DynamoDBConfig(BaseSettings):
         """
         return physical_table_name(table, self.table_prefix, self.environment)
 
+    @property
+    def names_region(self) -> bool:
+        """Whether any layer names the region; otherwise it is that of AWS's own chain, and `region_name` the last resort."""
+        return "region_name" in self.model_fields_set
+
     def get_timezone_manager(self) -> TimezoneManager:
         """The manager of this configuration's zones, always the same one; the process's own zones stay as they are.
 
@@ -242,12 +272,14 @@ class DynamoDBConfig(BaseSettings):
     def spark_options(self) -> dict[str, str]:
         """The same connection and naming as options of the data source, for `.options(**config.spark_options())`.
 
-        Only what is set. All values are plain text, as Spark needs them; the dict's repr hides credentials.
+        Only what is set, and the environment. All values are plain text, as Spark needs them; the dict's repr hides credentials.
 
         >>> DynamoDBConfig.for_local_development().spark_options()["endpointUrl"]
         'http://localhost:8000'
         """
         values = {option: getattr(self, field) for field, option in _SPARK_OPTIONS.items()}
+        if not self.names_region:
+            del values["region"]
         if self.role_arn:
             values["roleSessionName"] = self.role_session_name
         plain = {option: v.get_secret_value() if isinstance(v, Secret) else v for option, v in values.items()}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 ENVIRONMENT_VARIABLES: Mapping[str, str] = MappingProxyType(
@@ -64,19 +65,30 @@ class Layer(PydanticBaseSettingsSource):
         return stack(self.current_state, self._values)
 
 
-def stack(upper: Mapping[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:
+def stack(
+    upper: Mapping[str, Any], lower: Mapping[str, Any], credentials: frozenset[str] = CREDENTIALS
+) -> dict[str, Any]:
     """Both layers as one: the upper wins, and the lower's credentials count only where the upper has none."""
-    whole = CREDENTIALS.isdisjoint(upper)
-    return {field: value for field, value in lower.items() if whole or field not in CREDENTIALS} | dict(upper)
+    whole = credentials.isdisjoint(upper)
+    return {field: value for field, value in lower.items() if whole or field not in credentials} | dict(upper)
 
 
-def warn_where_overridden(arguments: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def warn_where_overridden(arguments: Mapping[str, Any], config: BaseSettings) -> None:
     """Warn of each argument in whose place an environment variable or `.env` has put another value."""
     for field, argument in arguments.items():
         if field in CREDENTIALS or field in ENVIRONMENT_VARIABLES:
-            value = values[field]
-            if argument is not None and value != argument:
+            value = getattr(config, field)
+            if argument is not None and value != argument and value != _parsed(argument, type(config), field):
                 _warn(field, argument, value)
+
+
+def _parsed(argument: Any, settings_cls: type[BaseSettings], field: str) -> Any:
+    """The argument as a value of the field's type, so that "true" is no other value than True."""
+    kind: Any = settings_cls.model_fields[field].annotation
+    try:
+        return TypeAdapter(kind).validate_python(argument)
+    except ValidationError:
+        return argument
 
 
 def _warn(field: str, argument: Any, value: Any) -> None:

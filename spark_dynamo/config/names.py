@@ -1,8 +1,9 @@
-"""The names of tables in DynamoDB."""
+"""The names of tables in DynamoDB, of the environments in them, and of the servers that have them."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from spark_dynamo.errors import ConfigurationError, shorten
 
@@ -38,3 +39,22 @@ def check_environment(environment: str) -> str:
             f"Environment must be one of {', '.join(ENVIRONMENTS)}, not {shorten(repr(environment))}"
         )
     return environment
+
+
+def check_endpoint_url(url: str) -> str:
+    """The same address where it is an http(s) URL with a host, and a port that can be one; else ConfigurationError.
+
+    >>> check_endpoint_url("http://localhost:8000")
+    'http://localhost:8000'
+    """
+    try:
+        parts = urlsplit(url)
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number or too high, half a bracket
+        is_http = False
+    if not is_http or re.search(r"\s", url):
+        raise ConfigurationError(
+            f"Endpoint URL {shorten(repr(url))} must begin with http:// or https:// and name a host, as in "
+            "'http://localhost:8000'; leave it out to reach AWS itself"
+        )
+    return url

@@ -29,14 +29,14 @@ class Secret(SecretStr):
 
 
 class Options(dict[str, Any]):
-    """Options in plain text, whose repr hides those named `hidden`."""
+    """Options in plain text, whose repr hides those named `hidden`, in upper or lower case."""
 
     def __init__(self, options: Iterable[tuple[str, Any]], hidden: frozenset[str]) -> None:
         super().__init__(options)
-        self._hidden = hidden
+        self._hidden = frozenset(name.lower() for name in hidden)
 
     def __repr__(self) -> str:
-        return repr({name: Secret(value) if name in self._hidden else value for name, value in self.items()})
+        return repr({name: Secret(value) if name.lower() in self._hidden else value for name, value in self.items()})
 
     def __reduce__(self) -> tuple[type[Options], tuple[list[tuple[str, Any]], frozenset[str]]]:
         return type(self), (list(self.items()), self._hidden)

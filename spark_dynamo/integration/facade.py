@@ -15,6 +15,7 @@ from spark_dynamo.integration.settings import (
     RESOURCES,
     SECRET_OPTIONS,
     as_text,
+    layered,
     option_texts,
     resource_settings,
     setting_texts,
@@ -97,13 +98,14 @@ class SparkDynamoDBIntegration:
 
         `format`, `path` and the table's own read options, which win, as texts; `partitionColumns`, a list, where the table has
         such columns (Spark finds them by itself: it is there to know them). For `dynamo-meta` also the connection and naming of
-        the configuration and, above them, the table's `connection_config`; the dict's repr hides secrets.
+        the configuration and, above them, the table's `connection_config`, whose keys or profile take the place of all of the
+        configuration's; the dict's repr hides secrets.
         """
         table = self.table_repo.get_or_raise(table_id)
-        options = self._place(table)
+        more: dict[str, Any] = {}
         if table.partition_columns and table.data_format is not DataFormat.DYNAMO_META:
-            options["partitionColumns"] = list(table.partition_columns)
-        return Options((options | option_texts(table, "read_options")).items(), hidden=SECRET_OPTIONS)
+            more["partitionColumns"] = list(table.partition_columns)
+        return self._options(table, more, option_texts(table, "read_options"))
 
     def get_table_write_options(self, table_id: str) -> dict[str, Any]:
         """All that Spark needs to write the table, for `frame.write.save(**options)`.
@@ -112,13 +114,7 @@ class SparkDynamoDBIntegration:
         partition columns. The save mode is the table's own `mode`; without one Spark's default refuses to write where something
         is, and for `dynamo-meta`, which can't tell, it is `append`.
         """
-        table = self.table_repo.get_or_raise(table_id)
-        options = self._place(table)
-        if table.data_format is DataFormat.DYNAMO_META:
-            options["mode"] = "append"
-        elif table.partition_columns:
-            options["partitionBy"] = list(table.partition_columns)
-        return Options((options | option_texts(table, "write_options")).items(), hidden=SECRET_OPTIONS)
+        return self._write_options(self.table_repo.get_or_raise(table_id))
 
     @contextmanager
     def pipeline_run_context(
@@ -150,34 +146,45 @@ class SparkDynamoDBIntegration:
 
         Call it after the write. Where the run with `run_id` is open here and Spark has told it of a write to the table's
         location, its newest one says how many rows and bytes that were; else the frame is run again and counted, apart from the
-        run's own figures. The run notes the table: among those that it wrote where it is open here, else as a log message.
+        run's own figures, and `size_bytes` is None. Both are what was written, also where it was added to what is there. The run
+        notes the table: among those that it wrote where it is open here, else as a log message.
         `write_table` counts while it writes. Raises ItemNotFoundError where there is no such table or run.
         """
-        run = self._runs.get(run_id or "")
-        place = _place_name(self.table_repo.get_or_raise(table_id).location)
-        told = {} if run is None else {_place_name(name): figures for name, figures in run.writes().items()}
-        figures = told.get(place, Figures())
+        figures = self._told(self.table_repo.get_or_raise(table_id), run_id)
         rows = figures.rows_written
         if rows is None:
-            with _apart_from(run, df):
+            with _apart_from(self._runs.get(run_id or ""), df):
                 rows = df.count()
         return self._store_stats(table_id, rows, run_id, figures.output_bytes)
 
     def write_table(self, table_id: str, df: DataFrame, run_id: str | None = None, **options: Any) -> int:
         """Write `df` with the table's write options and, above them, `options`; count it on its way, and store the statistics.
 
-        Gives the number of rows. The frame runs once.
+        Gives the number of rows. The frame runs once. Where the mode is `ignore` and no row was written, as something is there
+        already, the statistics stay as they are.
         """
         from pyspark.sql import Observation
         from pyspark.sql.functions import count, lit
 
         written = Observation()
         counted = df.observe(written, count(lit(1)).alias("rows"))
-        counted.write.save(**{**self.get_table_write_options(table_id), **options})
-        return self._store_stats(table_id, int(written.get["rows"]), run_id)
+        table = self.table_repo.get_or_raise(table_id)
+        given = self._write_options(table, options)
+        counted.write.save(**given)
+        rows = int(written.get["rows"])
+        if rows == 0 and str(given.get("mode")).lower() == "ignore":
+            return 0
+        return self._store_stats(table_id, rows, run_id, self._told(table, run_id).output_bytes)
 
-    def _store_stats(self, table_id: str, rows: int, run_id: str | None, size: int | None = None) -> int:
-        table = self.table_repo.update_table_statistics(table_id, rows, size, datetime.now(UTC))
+    def _told(self, table: TableConfig, run_id: str | None) -> Figures:
+        """What Spark has told the open run of its newest write to the table."""
+        run = self._runs.get(run_id or "")
+        told = {} if run is None else {_place_name(name): figures for name, figures in run.writes().items()}
+        return told.get(_place_name(table.location), Figures())
+
+    def _store_stats(self, table_id: str, rows: int, run_id: str | None, size: int | None) -> int:
+        counted = {"record_count": rows, "size_bytes": size, "last_updated_data": datetime.now(UTC)}
+        table = self.table_repo.update(table_id, counted)
         run = self._runs.get(run_id or "")
         if run is not None:
             if _place_name(table.location) not in map(_place_name, run.writes()):
@@ -193,12 +200,23 @@ class SparkDynamoDBIntegration:
 
         return SparkSession.getActiveSession() or self._spark
 
-    def _place(self, table: TableConfig) -> dict[str, Any]:
-        """Format, path, and for a table of DynamoDB how to reach it."""
-        place: dict[str, Any] = {"format": table.data_format.value, "path": table.location}
+    def _write_options(self, table: TableConfig, options: Mapping[str, Any] | None = None) -> Options:
+        more: dict[str, Any] = {}
         if table.data_format is DataFormat.DYNAMO_META:
-            place |= {**self.config.spark_options(), **option_texts(table, "connection_config")}
-        return place
+            more["mode"] = "append"
+        elif table.partition_columns:
+            more["partitionBy"] = list(table.partition_columns)
+        return self._options(table, more, option_texts(table, "write_options"), options or {})
+
+    def _options(self, table: TableConfig, *layers: Mapping[str, Any]) -> Options:
+        """Format, path, and for a table of DynamoDB how to reach it; above them the layers, the strongest last."""
+        options: dict[str, Any] = {"format": table.data_format.value, "path": table.location}
+        if table.data_format is DataFormat.DYNAMO_META:
+            options = layered(options, self.config.spark_options(), option_texts(table, "connection_config"), *layers)
+        else:
+            for layer in layers:
+                options |= layer
+        return Options(options.items(), hidden=SECRET_OPTIONS)
 
 
 def _place_name(location: str) -> str:

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_HADOOP = "spark.hadoop."
+
 
 def base_settings(config: DynamoDBConfig, name: str) -> dict[str, str]:
-    """What every session gets: its name, and the configuration's region and keys for S3A."""
-    settings = {"spark.app.name": name, "spark.hadoop.fs.s3a.endpoint.region": config.region_name}
+    """What every session gets: its name, and the region and keys for S3A that the configuration names."""
+    settings = {"spark.app.name": name}
+    if config.names_region:
+        settings["spark.hadoop.fs.s3a.endpoint.region"] = config.region_name
     if config.endpoint_url is None:  # keys for a local server are none for S3
         for setting, field in S3A_KEYS.items():
             if (secret := getattr(config, field)) is not None:
@@ -26,7 +30,10 @@ def base_settings(config: DynamoDBConfig, name: str) -> dict[str, str]:
 
 
 def session_with(settings: Mapping[str, str]) -> SparkSession:
-    """The running session with the settings that it can still take, the log names the others; else a new one with all."""
+    """The running session with the settings that it can still take, the log names the others; else a new one with all.
+
+    A running session takes settings of Hadoop, as S3A's keys, by Hadoop's own names; file systems that are open keep theirs.
+    """
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
@@ -42,6 +49,9 @@ def session_with(settings: Mapping[str, str]) -> SparkSession:
             try:
                 if name != "spark.app.name" and spark.conf.get(name, None) != value:
                     spark.conf.set(name, value)
+                own = name.removeprefix(_HADOOP)  # `spark.hadoop.` counts for a session that begins only
+                if own != name and spark.conf.get(own, None) != value:
+                    spark.conf.set(own, value)
             except PySparkException:  # a setting of the application, not of the session
                 refused.append(name)
         if refused:

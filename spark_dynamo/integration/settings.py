@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from spark_dynamo.config.layers import stack
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import PipelineConfig, TableConfig
+from spark_dynamo.source.option_table import OPTIONS
 
 S3A_KEYS = {
     "spark.hadoop.fs.s3a.access.key": "aws_access_key_id",
@@ -16,6 +18,10 @@ S3A_KEYS = {
     "spark.hadoop.fs.s3a.session.token": "aws_session_token",
 }
 SECRET_OPTIONS = frozenset({*S3A_KEYS, "accessKeyId", "secretAccessKey", "sessionToken", "externalId"})
+CREDENTIALS = frozenset(
+    {"accessKeyId", "secretAccessKey", "sessionToken", "profile"}
+)  # they come from one layer together
+_NAMES = {option.name.lower(): option.name for option in OPTIONS}
 RESOURCES = {"spark.executor.cores": "cpu_cores", "spark.executor.memory": "memory_gb"}  # setting -> field
 _MIB_OF_GB = 1024
 
@@ -56,6 +62,21 @@ def option_texts(table: TableConfig, field: str) -> dict[str, Any]:
         elif text is not None:
             options[name] = text
     return options
+
+
+def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the data source from several layers, the strongest last, by the names that the source writes.
+
+    Credentials are those of the strongest layer that has any, and never put together from several.
+
+    >>> layered({"accessKeyId": "a", "sessionToken": "t", "region": "eu-west-1"}, {"PROFILE": "other"})
+    {'region': 'eu-west-1', 'profile': 'other'}
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        named = {_NAMES.get(name.lower(), name): value for name, value in layer.items()}
+        merged = stack(named, merged, CREDENTIALS)
+    return merged
 
 
 def as_text(value: object, where: str) -> str | None:

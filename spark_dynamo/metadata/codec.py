@@ -89,6 +89,12 @@ class Codec(Generic[ModelT]):
         """The key as errors name it."""
         return dict(zip(self.key_names, key, strict=True))
 
+    def pipeline_of(self, key: tuple[Any, ...], given: Any = None) -> str | None:
+        """The id of the pipeline that a key, or the model that was given for it, is about; None where neither says it."""
+        named = given if isinstance(given, self.model) else None
+        found = getattr(named, "pipeline_id", None) or dict(zip(self.key_fields, key, strict=True)).get("pipeline_id")
+        return found if isinstance(found, str) else None
+
     def _no_key(self, key: Any, advice: str) -> ValidationError:
         return ValidationError(f"{shorten(repr(key))} is no key of table '{self.table}': {advice}")
 
@@ -143,12 +149,12 @@ class Codec(Generic[ModelT]):
 
     # --------------------------------------------------------------------------------------------------- conditions
 
-    def condition(self, text: str, zone: str) -> Condition:
-        """A predicate in Spark's SQL as DynamoDB's condition; OptionError where it can't be one."""
+    def condition(self, text: str, zone: str, name: str = "condition") -> Condition:
+        """A predicate in Spark's SQL, given as `name`, as DynamoDB's condition; OptionError where it can't be one."""
         schema = self.attributes.schema
         if self.schema_version is not None and VERSION not in schema.names:
             schema = type(schema)([*schema.fields]).add(VERSION, "long")
-        return parse_condition(text, schema, schema, zone)
+        return parse_condition(text, schema, schema, zone, name)
 
 
 class _Waiting(Generic[R]):

@@ -163,8 +163,7 @@ class Sort:
 class Selection:
     """The items that a Query or a Scan is to find; it is a Query where there is a `partition`.
 
-    `equal` and `since` filter what was read, `also` is the user's own filter. `page_size` is how many items a request
-    reads at most.
+    `equal`, `any_of` (lists of values) and `sorts` filter what was read, `also` is the user's own filter.
     """
 
     table: str
@@ -173,6 +172,7 @@ class Selection:
     index: str | None = None
     newest_first: bool = False
     equal: Mapping[str, Attribute] = field(default_factory=dict)
+    any_of: Mapping[str, Sequence[Attribute]] = field(default_factory=dict)
     sorts: Sequence[Sort] = ()
     also: Condition | None = None
     consistent_read: bool = False
@@ -185,7 +185,13 @@ class Selection:
     @property
     def is_filtered(self) -> bool:
         """Whether fewer items may be found than are read."""
-        return bool(self.equal or self.sorts or self.also)
+        return bool(self.equal or self.any_of or self.sorts or self.also)
+
+    @property
+    def pipeline(self) -> str | None:
+        """The id of the pipeline whose items are to be found, None where it is not about one."""
+        held = dict([self.partition] if self.partition else [], **self.equal).get("pipeline_id")
+        return held.get("S") if held else None
 
     def request(self, page_size: int | None = None, start: Mapping[str, Any] | None = None) -> Request:
         """The request for one page, which begins behind the key `start`."""
@@ -197,6 +203,10 @@ class Selection:
             request["KeyConditionExpression"] = " AND ".join(conditions)
             request["ScanIndexForward"] = not self.newest_first
         filters = [f"{use.name(name)} = {use.value(value)}" for name, value in self.equal.items()]
+        filters += [
+            f"{use.name(name)} IN ({', '.join(use.value(value) for value in values)})"
+            for name, values in self.any_of.items()
+        ]
         filters += [sort.render(use) for sort in self.sorts]
         if self.also is not None:
             filters.append(use.adopt(self.also))

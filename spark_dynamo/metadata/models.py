@@ -2,7 +2,8 @@
 
 They are contracts: each field's description is the comment of its column. What can't be known is None, never 0.
 Times parse ISO text (`Z` too), are aware and in UTC in memory, and dump as ISO in JSON; a time without a zone counts as
-UTC. Fractions are Decimal, so that DynamoDB's numbers come back as they went. An unknown field is an error.
+UTC, until a repository's method takes it in the zone of its call. Fractions are Decimal, so that DynamoDB's numbers come
+back as they went. An unknown field is an error.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from spark_dynamo.metadata.assumed import ASSUMED_UTC
 from spark_dynamo.schema.storage import StorageForm
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
 
 
 def _as_utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    if time.tzinfo is None:
+        return time.replace(tzinfo=ASSUMED_UTC)
+    return time if time.tzinfo is ASSUMED_UTC else time.astimezone(UTC)
 
 
 def _utc_now() -> datetime:
@@ -49,7 +53,11 @@ ExpiryTime: TypeAlias = Annotated[UtcTime, AfterValidator(_whole_seconds), Stora
 
 
 class RunStatus(StrEnum):
-    """How a run or a stage stands; `lost` is a run whose driver died without a word."""
+    """How a run or a stage stands; `lost` is a run whose driver died without a word.
+
+    >>> RunStatus("failed").name
+    'FAILED'
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -61,7 +69,11 @@ class RunStatus(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """How much a run logs."""
+    """How much a run logs.
+
+    >>> LogLevel.WARNING.value
+    'warning'
+    """
 
     DEBUG = "debug"
     INFO = "info"
@@ -71,7 +83,11 @@ class LogLevel(StrEnum):
 
 
 class TableType(StrEnum):
-    """A table's part in its pipeline."""
+    """A table's part in its pipeline.
+
+    >>> TableType("lookup").name
+    'LOOKUP'
+    """
 
     SOURCE = "source"
     DESTINATION = "destination"
@@ -80,7 +96,11 @@ class TableType(StrEnum):
 
 
 class DataFormat(StrEnum):
-    """The Spark format of a table's data."""
+    """The Spark format of a table's data.
+
+    >>> DataFormat.DYNAMO_META.value
+    'dynamo-meta'
+    """
 
     PARQUET = "parquet"
     JSON = "json"
@@ -185,8 +205,8 @@ class TableConfig(_MetadataModel):
     description: str | None = Field(None, description="What the table holds")
     tags: dict[str, str] = Field(default_factory=dict, description="Labels for search and cost")
     last_updated_data: UtcTime | None = Field(None, description="When the data last changed")
-    record_count: Count | None = Field(None, description="Records after the last write")
-    size_bytes: Count | None = Field(None, description="Bytes after the last write")
+    record_count: Count | None = Field(None, description="Records of the last write")
+    size_bytes: Count | None = Field(None, description="Bytes of the last write")
     created_at: UtcTime = Field(default_factory=_utc_now, description="When the configuration was created")
     updated_at: UtcTime = Field(default_factory=_utc_now, description="When the configuration was last changed")
     created_by: str | None = Field(None, description="Who created the configuration")

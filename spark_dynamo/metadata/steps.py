@@ -22,6 +22,7 @@ from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import TableDescription
 from spark_dynamo.errors import RequestFailedError
 from spark_dynamo.metadata.access import Access
+from spark_dynamo.metadata.caching.base import Cache
 from spark_dynamo.telemetry import Operation as Observed
 from spark_dynamo.telemetry import operation as observe
 
@@ -76,7 +77,7 @@ class Answer:
 class Ask:
     """One request. A read with `keep` may be answered by a cache: `keep` names the item that it is about, "" for others.
 
-    `changes` names the items that a write changes.
+    `changes` names the items that a write changes, `pipeline` is the id of the one pipeline that the request is about.
     """
 
     operation: str
@@ -84,6 +85,7 @@ class Ask:
     request: Mapping[str, Any]
     keep: str | None = None
     changes: tuple[str, ...] = ()
+    pipeline: str | None = None
 
     def perform(self, access: Access) -> Answer:
         """The answer; RequestFailedError, ConnectionError or AccessDeniedError where there is none."""
@@ -101,7 +103,7 @@ class Ask:
         requests = Attempts(access.connection, self.table)
         access.enter(requests)
         is_read = self.operation in _READS
-        with observe(self.operation, table=self.table) as observed:
+        with observe(self.operation, table=self.table, pipeline=self.pipeline) as observed:
             try:
                 body, refused = requests.send(self.operation, orjson.dumps(self.request)), None
             except RequestFailedError as error:
@@ -111,9 +113,12 @@ class Ask:
             finally:
                 observed.retries += requests.counts.retries
                 if not is_read and access.cache is not None:  # also where it failed: it may have taken effect
-                    _tell(access, self.table, self.changes)
+                    _tell(access, access.cache, self.table, self.changes)
             observed.units += consumed_units(body) or 0.0
-            observed.items += (returned_items(body) or not _is_absent(body)) if is_read else not refused
+            if self.operation == "GetItem":
+                observed.items += not _is_absent(body)
+            else:
+                observed.items += returned_items(body) if is_read else not refused
         return Answer(body, refused, requests.is_lost)
 
 
@@ -183,18 +188,22 @@ class WriteAll:
                 observed.units += requests.counts.units
                 observed.items += requests.counts.items
                 if access.cache is not None:
-                    _tell(access, self.table, None)
+                    _tell(access, access.cache, self.table, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Transact:
     """Actions in several tables, all of them or none, by TransactWriteItems; `changes` are the items of each table.
 
+    Each of `caches` is told of all of them. `pipeline` is the id of the one pipeline that they are about.
+
     The token by which DynamoDB knows a request that it has done makes it safe to repeat.
     """
 
     actions: Sequence[Mapping[str, Any]]
     changes: Mapping[str, Sequence[str]]
+    caches: Sequence[Cache] = ()
+    pipeline: str | None = None
 
     def perform(self, access: Access) -> tuple[list[Cancellation] | None, bool]:
         """The reasons of the cancellation, None where there was none, and whether an earlier attempt may have taken effect."""
@@ -204,7 +213,7 @@ class Transact:
         body = orjson.dumps(
             {"TransactItems": self.actions, "ClientRequestToken": token, "ReturnConsumedCapacity": "TOTAL"}
         )
-        with observe("TransactWriteItems", table=requests.table) as observed:
+        with observe("TransactWriteItems", table=requests.table, pipeline=self.pipeline) as observed:
             try:
                 for _ in range(access.connection.max_attempts - 1):
                     reasons = self._send(requests, body, observed)
@@ -218,9 +227,9 @@ class Transact:
                     reasons = self._send(requests, body, observed)
             finally:
                 observed.retries += requests.counts.retries
-                if access.cache is not None:
+                for cache in self.caches:
                     for table, changes in self.changes.items():
-                        _tell(access, table, changes)
+                        _tell(access, cache, table, changes)
         return reasons, requests.is_lost
 
     def _send(self, requests: Attempts, body: bytes, observed: Observed) -> list[Cancellation] | None:
@@ -279,12 +288,11 @@ def _advance(steps: Generator[Y, Any, Any], step: Step, access: Access) -> Y:
     return steps.send(answer)
 
 
-def _tell(access: Access, table: str, changes: Sequence[str] | None) -> None:
-    """Tell the cache what was written; None: anything in the table."""
-    assert access.cache is not None
+def _tell(access: Access, cache: Cache, table: str, changes: Sequence[str] | None) -> None:
+    """Tell a cache what was written; None: anything in the table."""
     scope = access.scope(table)
     if scope is not None:
-        access.cache.changed(scope, changes)
+        cache.changed(scope, changes)
 
 
 def _is_absent(body: bytes) -> bool:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from spark_dynamo.metadata.assumed import ASSUMED_UTC
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.timezones import ensure_timezone_aware, to_user_timezone
+from spark_dynamo.timezones import ensure_timezone_aware, to_user_timezone, to_utc
 
 __all__ = ["shown", "taken", "taken_model"]
 
@@ -45,7 +46,8 @@ def taken_model(model: ModelT, node: Node, zone: str) -> ModelT:
 def taken(value: Any, node: Node, zone: str) -> Any:
     """A field's value with the times that have no zone, as datetime or ISO text, taken in that one.
 
-    What is no time stays the same object. A column of times without a zone (TIMESTAMP_NTZ) keeps them.
+    So are those that a model took to be UTC as they had none. What is no time stays the same object. A column of times without a
+    zone (TIMESTAMP_NTZ) keeps them.
     """
     if node.data_type.typeName() == "timestamp":
         return _taken_time(value, zone)
@@ -82,6 +84,8 @@ def _taken_time(value: Any, zone: str) -> Any:
         return value if time.tzinfo is not None else ensure_timezone_aware(time, zone)
     if isinstance(value, datetime) and value.tzinfo is None:
         return ensure_timezone_aware(value, zone)
+    if isinstance(value, datetime) and value.tzinfo is ASSUMED_UTC:
+        return to_utc(value.replace(tzinfo=None), zone)
     return value
 
 

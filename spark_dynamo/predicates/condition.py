@@ -23,7 +23,7 @@ _ROW = "new"
 
 
 def parse_condition(
-    text: str, stored_schema: StructType, frame_schema: StructType, zone: str | None = None
+    text: str, stored_schema: StructType, frame_schema: StructType, zone: str | None = None, name: str = "condition"
 ) -> Condition:
     """The condition of DynamoDB that holds exactly where a predicate in Spark's SQL is TRUE of the stored item.
 
@@ -35,7 +35,7 @@ def parse_condition(
     Two kinds of stored values make neither a comparison nor its negation TRUE, though they are not NULL: one of another
     attribute type, and the text of a date or timestamp in another form than this package writes.
 
-    `OptionError` where the text can't be read, or says something that DynamoDB can't check exactly.
+    `OptionError`, about an option of that name, where the text can't be read, or says something that DynamoDB can't check exactly.
 
     >>> frame = StructType().add("id", "string").add("version", "long")
     >>> condition = parse_condition("id IS NULL OR version < new.version", frame, frame)
@@ -44,13 +44,13 @@ def parse_condition(
     >>> condition.names, condition.values, condition.columns
     ({'#c0': 'id', '#c1': 'version'}, {':c0': {'S': 'NULL'}, ':c1': {'S': 'N'}}, {':r0': 'version'})
     """
-    with refusing("condition", "leave it out of the condition"):
-        return _condition(condition_tree(text, stored_schema, frame_schema), zone)
+    with refusing(name, f"leave it out of the {name}"):
+        return _condition(condition_tree(text, stored_schema, frame_schema, name), zone)
 
 
-def condition_tree(text: str, stored_schema: StructType, frame_schema: StructType) -> Node:
+def condition_tree(text: str, stored_schema: StructType, frame_schema: StructType, name: str = "condition") -> Node:
     """The tree of a condition, in which `new.<column>` is a `RowValue`."""
-    with refusing("condition", "leave it out of the condition"):
+    with refusing(name, f"leave it out of the {name}"):
         known = _known(stored_schema, frame_schema)
         undeclared = declare(words(text), known)
         return parse_references(text, lambda reference: known(reference) or undeclared[reference.steps])

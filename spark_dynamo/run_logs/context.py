@@ -24,8 +24,21 @@ _current: ContextVar[Run | None] = ContextVar("spark_dynamo_run", default=None)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
+def opened_run() -> Run | None:
+    """The innermost run that was opened in this thread or asyncio task, by `pipeline_run`.
+
+    >>> opened_run() is None
+    True
+    """
+    return _current.get()
+
+
 def current_run() -> Run | None:
-    """The innermost run that is open in this thread or asyncio task, else that of the process's only registered session."""
+    """The innermost run that is open in this thread or asyncio task, else that of the process's only registered session.
+
+    >>> current_run() is None  # none is open
+    True
+    """
     return _current.get() or default_run()
 
 

@@ -42,7 +42,7 @@ def launch(job: str, arguments: Sequence[str], settings: RunSettings) -> int:
         error = caught
         _show(caught, path)
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        listener.__exit__(None, None, None)
+        listener.conclude()
     else:
         listener.end(failure_of(_without_frames(error, path)))
     return _exit_code(error)
@@ -70,7 +70,12 @@ def _program(job: str, path: str, arguments: Sequence[str]) -> Iterator[Callable
 
 
 def _join_threads() -> None:
-    """Python ends when the threads have that are no daemons."""
+    """Python ends when the threads have that are no daemons; before, those of pools are told that no work comes any more."""
+    for callback in reversed(getattr(threading, "_threading_atexits", ())):
+        try:
+            callback()
+        except Exception:
+            _log.warning("What a library does at the end of the threads failed", exc_info=True)
     for thread in threading.enumerate():
         if not thread.daemon and thread not in (threading.main_thread(), threading.current_thread()):
             thread.join()

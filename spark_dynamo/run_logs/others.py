@@ -17,7 +17,7 @@ from spark_dynamo.wire.same import comparable
 __all__ = ["Others"]
 
 _LISTS = ("stages", "log_messages", "data_quality_results")
-_MOST_WATCHED = 50  # stages of others that may end; an expression has at most 4 KB
+_MOST_WATCHED = 80  # stages of others that may end; an expression has at most 4 KB
 
 Element: TypeAlias = Mapping[str, Any]  # an attribute value in DynamoDB JSON
 Item: TypeAlias = dict[str, dict[str, Any]]
@@ -29,7 +29,8 @@ class Others:
 
     >>> others = Others()
     >>> message = {"M": {"message": {"S": "theirs"}}}
-    >>> others.found({"log_messages": {"L": [{"S": "a"}, message]}}, {"log_messages": {"L": [{"S": "a"}]}})
+    >>> others.attempted({"log_messages": {"L": [{"S": "a"}]}})
+    >>> others.found({"log_messages": {"L": [{"S": "a"}, message]}})
     >>> others.joined({"log_messages": {"L": [{"S": "a"}, {"S": "b"}]}})["log_messages"]
     {'L': [{'S': 'a'}, {'M': {'message': {'S': 'theirs'}}}, {'S': 'b'}]}
     >>> others.sizes, others.statuses
@@ -38,15 +39,23 @@ class Others:
 
     sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LISTS, 0))  # how long each list of the row is
     statuses: dict[int, str] = field(default_factory=dict)  # of stages of others that may end yet, by their place
-    _elements: dict[str, list[tuple[int, Element]]] = field(
-        default_factory=dict
-    )  # and how many of the driver's stand before
+    # by list, each with the number of the driver's that stand before
+    _elements: dict[str, list[tuple[int, Element]]] = field(default_factory=dict)
+    _own: dict[str, set[Hashable]] = field(default_factory=dict)  # by what the driver's are known, in each list
+    _newest: dict[str, set[Hashable]] = field(default_factory=dict)  # the same of its last attempt
 
-    def found(self, row: Mapping[str, Any], *own: Mapping[str, Any]) -> None:
-        """Take in a row as it is stored; `own` is what the driver has written, or was about to."""
+    def attempted(self, own: Mapping[str, Any]) -> None:
+        """Note what the driver is about to write of its own: it may come to be in the row though no answer says so."""
+        for name in _LISTS:
+            if name in own:
+                self._newest[name] = {_identity(name, element) for element in _elements(own, name)}
+                self._own[name] = self._own.get(name, set()) | self._newest[name]
+
+    def found(self, row: Mapping[str, Any]) -> None:
+        """Take in a row as it is stored, where it is not as the driver left it."""
         self._elements = {}
         for name in _LISTS:
-            written = {_identity(name, element) for item in own for element in _elements(item, name)}
+            written = self._own.get(name, set())
             before = 0
             theirs = []
             for element in _elements(row, name):
@@ -57,7 +66,7 @@ class Others:
             if theirs:
                 self._elements[name] = theirs
         self.sizes = dict.fromkeys(_LISTS, 0)
-        self.written(row)
+        self._stands(row)
 
     def joined(self, item: Item) -> Item:
         """The driver's attributes with the elements of others in the lists that have some; the end of a run ends its stages."""
@@ -73,7 +82,12 @@ class Others:
         return joined
 
     def written(self, attributes: Mapping[str, Any]) -> None:
-        """Take in that the row has these attributes now."""
+        """Take in that the driver's last attempt has left the row with these attributes."""
+        for name in self._newest.keys() & attributes.keys():
+            self._own[name] = self._newest[name]
+        self._stands(attributes)
+
+    def _stands(self, attributes: Mapping[str, Any]) -> None:
         for name in _LISTS:
             if "L" in attributes.get(name, ()):
                 self.sizes[name] = len(_elements(attributes, name))

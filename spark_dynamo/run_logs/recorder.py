@@ -213,13 +213,19 @@ class Recorder:
         known = entry.row
         told = set(entry.unsure)
         if log.status not in OPEN_STATUSES:  # what others have begun ends with the run
-            told |= {"stages", "current_stage"}
+            told |= {
+                "stages",
+                "current_stage",
+                "error_message",
+                "error_stack_trace",
+            }  # and so does their word that it is lost
         changes = {name: joined[name] for name, value in item.items() if name in told or known.get(name) != value}
         removed = frozenset((known.keys() | told) - item.keys())
         entry.size = len(orjson.dumps(joined))
         # by the clock, so that a driver that takes up a run of another one goes on from there
         entry.number = number = max(entry.number + 1, time.time_ns() // 1_000)
         entry.unsure |= changes.keys() | removed
+        entry.others.attempted({name: item[name] for name in changes})
         entry.numbers.add(number)
         found = self._store.save(
             log.run_id,
@@ -237,7 +243,7 @@ class Recorder:
             entry.others.written(changes)
             entry.unsure.clear()
             entry.numbers.clear()
-        elif self._is_to_repeat(entry, found, item):
+        elif self._is_to_repeat(entry, found, log.status):
             return
         else:
             _log.warning(
@@ -255,15 +261,15 @@ class Recorder:
                 self._entries.pop(entry.state.run_id, None)
             self._condition.notify_all()
 
-    def _is_to_repeat(self, entry: _Entry, found: Stored, item: Item) -> bool:
-        """Whether the next attempt takes account of what stood in the way of the attributes in `item`."""
+    def _is_to_repeat(self, entry: _Entry, found: Stored, status: str) -> bool:
+        """Whether the next attempt takes account of what stood in the way of a log of that status."""
         if found.status is None and entry.exists:  # somebody has deleted the row
             entry.exists, entry.row, entry.others = False, {}, Others()
             entry.unsure.clear()
         elif found.status in OPEN_STATUSES and (found.number or 0) >= entry.number:  # a clock is ahead of this one
             entry.number = found.number or 0
-        elif found.status in written_over(item["status"]["S"]) and (found.number or 0) < entry.number:
-            entry.others.found(found.row, entry.row, item)  # somebody has put more into the lists
+        elif found.status in written_over(status) and (found.number or 0) < entry.number:
+            entry.others.found(found.row)  # somebody has put more into the lists
         else:
             return False
         with self._condition:

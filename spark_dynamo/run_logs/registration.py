@@ -17,6 +17,7 @@ from spark_dynamo.metadata.models import LogLevel
 from spark_dynamo.run_logs.context import current_run
 from spark_dynamo.run_logs.defaults import default_runs, engine_of
 from spark_dynamo.run_logs.failures import Failure, failure_of
+from spark_dynamo.run_logs.reaper import reap
 from spark_dynamo.run_logs.recorder import LEASE_SECONDS
 from spark_dynamo.run_logs.run import Run, watch_for_termination
 from spark_dynamo.run_logs.settings import RunSettings
@@ -77,10 +78,11 @@ def register_run_listener(
         parent_run_id=parent_run_id,
         lease_seconds=lease_seconds,
     )
+    engine = _checked_engine(spark)
     for former in list(_listeners.values()):
         former._settle_if_stopped()
     with _lock:
-        registered = _listeners.get(engine_of(spark)) or _listeners.get("")
+        registered = _listeners.get(engine) or _listeners.get("")
         if registered is None:
             return RunListener(settings, outer=current_run())._attached(spark)
     if registered.is_launched:
@@ -94,8 +96,22 @@ def register_run_listener(
     return registered
 
 
+def _checked_engine(spark: Any) -> str:
+    if not callable(getattr(spark, "stop", None)):
+        raise ConfigurationError(f"spark is a {type(spark).__qualname__}: give a SparkSession")
+    try:
+        return engine_of(spark)
+    except Exception as error:
+        raise ConfigurationError("The session that was given as spark has been stopped: make a new one") from error
+
+
 class RunListener:
-    """The run of a session, from `register_run_listener`; in a `with` block, the block's end is its end."""
+    """The run of a session, from `register_run_listener`; in a `with` block, the block's end is its end.
+
+    >>> listener = sd.register_run_listener(spark, pipeline_id="sales")  # doctest: +SKIP
+    >>> listener.run_id, listener.last_error  # doctest: +SKIP
+    ('1f0e...', None)
+    """
 
     def __init__(self, settings: RunSettings, *, outer: Run | None = None, is_launched: bool = False) -> None:
         self.settings = settings
@@ -117,6 +133,7 @@ class RunListener:
         default_runs.append(self)
         if is_launched:
             _listeners[""] = self
+        threading.Thread(target=self._reap, name="spark-dynamo-reap", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"RunListener({self.run_id!r}, {self.run.status.value!r})"
@@ -127,7 +144,8 @@ class RunListener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.end(failure_of(error) if error is not None else self._outcome.verdict())
+        if not self.is_launched:  # else the job goes on
+            self.end(failure_of(error) if error is not None else self._outcome.verdict())
 
     @property
     def run_id(self) -> str:
@@ -151,11 +169,17 @@ class RunListener:
         return self.run.flush(timeout)
 
     def unregister(self) -> None:
-        """End the run, as it stands; nothing happens where it has ended."""
+        """End the run, as it stands; nothing happens where it has ended, or is that of `spark-dynamo run`."""
+        if self.is_launched:
+            return
         if sys.exc_info()[1] is None:
             self.end(self._outcome.verdict())
         else:  # perhaps in a `finally`: whether somebody catches it is yet to be seen
             self._stop(datetime.now(UTC))
+
+    def conclude(self) -> None:
+        """End the run where all has gone well as far as the caller can see."""
+        self.end(self._outcome.verdict())
 
     def attach(self, spark: Any) -> None:
         """Take a session's work, or a context's, as this run's from now on; never raises."""
@@ -165,8 +189,6 @@ class RunListener:
             _listeners[engine] = self
             self.run.when_engine_ends = self._engine_ended
             self._is_engine_over = _over(spark)
-            if not is_classic(spark):  # no event tells of its end
-                self._watch_stop(spark)
             self.run.attach(spark, is_default=True)
         if self._streams is None and hasattr(spark, "streams"):
             try:
@@ -176,16 +198,13 @@ class RunListener:
             except Exception:
                 _log.debug("Streaming queries have no runs", exc_info=True)
 
-    def _watch_stop(self, spark: Any) -> None:
-        stop = spark.stop
-
-        def stop_and_tell() -> None:
-            try:
-                stop()
-            finally:
-                self._engine_ended(datetime.now(UTC))
-
-        spark.stop = stop_and_tell
+    def _reap(self) -> None:
+        """Mark the runs as lost whose drivers died, as far as the table's index shows them, once the own row is there."""
+        try:
+            if self.run.flush(60):
+                reap(self.run.store(), scan=False)
+        except Exception:
+            _log.debug("Runs whose drivers died can't be looked for", exc_info=True)
 
     def _attached(self, spark: Any) -> RunListener:
         try:

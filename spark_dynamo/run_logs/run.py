@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,9 +28,10 @@ from spark_dynamo.run_logs.events import (
     TableWritten,
 )
 from spark_dynamo.run_logs.failures import Failure, failure_of
-from spark_dynamo.run_logs.process import before_exit, flush_recorders, recorder_for
+from spark_dynamo.run_logs.process import before_exit, close_recorders, recorder_for
 from spark_dynamo.run_logs.signals import TermSignal
 from spark_dynamo.run_logs.state import RunState
+from spark_dynamo.run_logs.store import RunStore
 from spark_dynamo.run_logs.watch import Watch, is_classic, watch_of
 
 __all__ = ["JOB_TAG_PREFIX", "Run"]
@@ -45,10 +48,24 @@ class Run:
 
     Any thread may call its methods; they never raise, and none but `flush` waits.
     What is told after the run's end, or in a forked child, is not noted; the log says so once.
+
+    >>> with sd.pipeline_run(spark, "sales") as run:  # doctest: +SKIP
+    ...     with run.stage("load"):
+    ...         run.log("three files")
     """
 
-    def __init__(self, first: PipelineRunLog, connection: Connection, table: str, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        first: PipelineRunLog,
+        connection: Connection,
+        table: str,
+        lease_seconds: float,
+        *,
+        outer: Run | None = None,
+    ) -> None:
         self._state = RunState(first)
+        self._outer = outer
+        self._thread: int | None = None  # the one whose jobs are tagged
         self._place = connection, table
         self._lease = lease_seconds
         self._process = os.getpid()
@@ -83,12 +100,19 @@ class Run:
     @property
     def job_tag(self) -> str:
         """The tag that the Spark jobs of the run's thread carry while it is open."""
-        return f"{JOB_TAG_PREFIX}{self.run_id}"
+        known = self.run_id
+        if "," in known:  # which Spark has between tags
+            known = hashlib.sha256(known.encode()).hexdigest()
+        return f"{JOB_TAG_PREFIX}{known}"
 
     @property
     def last_error(self) -> Exception | None:
         """Why the newest attempt to write a row of this table failed; None where it did not."""
         return recorder_for(*self._place).last_error
+
+    def store(self) -> RunStore:
+        """The table that has the run's row."""
+        return RunStore(*self._place)
 
     @property
     def is_own(self) -> bool:
@@ -136,9 +160,16 @@ class Run:
     def check(
         self, name: str, *, passed: bool, expected: Any = None, actual: Any = None, error_message: str | None = None
     ) -> bool:
-        """Add the result of a data quality check and return `passed`; a failed check fails no run."""
-        self.tell(Checked(name, bool(passed), _now(), expected, actual, error_message))
-        return bool(passed)
+        """Add the result of a data quality check and return `passed`; a failed check fails no run.
+
+        What is neither true nor false, as a null, has not passed.
+        """
+        try:
+            is_passed = bool(passed)
+        except Exception as error:  # as of what is neither true nor false, like `pandas.NA`
+            is_passed, error_message = False, error_message or f"neither passed nor failed: {error}"
+        self.tell(Checked(name, is_passed, _now(), expected, actual, error_message))
+        return is_passed
 
     def table_read(self, name: str) -> None:
         """Note that the run reads a table; each counts once."""
@@ -179,8 +210,9 @@ class Run:
             if self._watch is not None:
                 self._watch.begin(self, is_default=is_default)
             if not is_default:
+                self._look_for_others(spark)
                 spark.addTag(self.job_tag)
-                self._spark = spark
+                self._spark, self._thread = spark, threading.get_ident()
                 if is_classic(spark):  # a session's tags are those of its queries, not of the jobs of RDDs
                     spark.sparkContext.addJobTag(self.job_tag)
         except Exception:  # no trouble of Spark's is to come from here
@@ -188,6 +220,24 @@ class Run:
         source = None if self._watch is None else self._watch.source
         if version or application or source:
             self.tell(Described(_now(), spark_version=version, spark_application_id=application, metrics_source=source))
+
+    def _look_for_others(self, spark: Any) -> None:
+        """On classic Spark, asyncio tasks of one thread share its tags: what they do at the same time can't be told apart."""
+        if not is_classic(spark):
+            return
+        outer, around = self._outer, {self}
+        while outer is not None:
+            around.add(outer)
+            outer = outer._outer
+        tags = spark.getTags()
+        for other in list(_open.values()):
+            if other not in around and other.job_tag in tags:
+                for one, its in ((self, other), (other, self)):
+                    one._is_mixed(f"run {its.run_id} was open in the same thread at the same time")
+
+    def _is_mixed(self, why: str) -> None:
+        self.tell(Described(_now(), metrics_complete=False))
+        self.log(f"The figures may lack work, or have another run's: {why}", LogLevel.WARNING)
 
     def engine_ended(self, at: datetime) -> None:
         """Take note that the Spark application, or session, has been stopped; whoever watches it says so."""
@@ -199,6 +249,10 @@ class Run:
         spark, self._spark = self._spark, None
         if spark is not None:
             with suppress(Exception):  # the session may have been stopped
+                if self._thread == threading.get_ident() and self.job_tag not in spark.getTags():
+                    self._is_mixed(
+                        "somebody has cleared the tags of this thread, by which Spark's jobs are known as the run's"
+                    )
                 spark.removeTag(self.job_tag)
                 if is_classic(spark):
                     spark.sparkContext.removeJobTag(self.job_tag)
@@ -209,13 +263,14 @@ class Run:
 
     def end(self, failure: Failure, *, at: datetime | None = None, timeout: float = _SETTLE_SECONDS) -> None:
         """End the run once and for all, at that time or now; what was a failure after SIGTERM is a cancellation."""
+        now = _now()
         if self.is_own:
             self.detach(timeout)
         status = failure.status
         if self._is_told_to_end and status is RunStatus.FAILED:
             status = RunStatus.CANCELLED
         if not self._state.is_ended:
-            self.tell(Ended(status, at or self.ends_at or _now(), failure.message, failure.stack))
+            self.tell(Ended(status, at or self.ends_at or now, failure.message, failure.stack))
         _open.pop(self.run_id, None)
         if not _open:
             _term_signal.restore()
@@ -252,7 +307,7 @@ def _received() -> None:
 def _terminating() -> None:
     deadline = time.monotonic() + _TERM_SECONDS
     _end_all(lambda run: Failure(RunStatus.CANCELLED, "SIGTERM: the process was told to terminate"))
-    flush_recorders(max(0.0, deadline - time.monotonic()))
+    close_recorders(max(0.0, deadline - time.monotonic()))
 
 
 def _at_exit() -> None:

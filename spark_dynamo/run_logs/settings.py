@@ -21,6 +21,8 @@ __all__ = ["PARENT_PIPELINE_TAG", "PARENT_TAG", "RunSettings"]
 
 PARENT_TAG = "parent_run_id"  # the tags of a run within another one
 PARENT_PIPELINE_TAG = "parent_pipeline_id"
+_LONGEST_LEASE = 7 * 86_400.0  # seconds
+_LONGEST_TTL = 100 * 366 * 86_400.0
 _LONGEST_KEY = {"run_id": 2048, "pipeline_id": 2048, "trigger_type": 10_000}  # bytes
 
 
@@ -54,10 +56,16 @@ class RunSettings:
             _check_key("run_id", self.run_id)
         if self.log_level not in list(LogLevel):
             raise ConfigurationError(f"log_level {shorten(repr(self.log_level))} is none of {', '.join(LogLevel)}")
-        if not self.lease_seconds > 0:
-            raise ConfigurationError(f"lease_seconds {self.lease_seconds!r} must be greater than 0")
-        if self.ttl is not None and not isinstance(self.ttl, timedelta):
-            object.__setattr__(self, "ttl", timedelta(seconds=self.ttl))
+        _check_seconds("lease_seconds", self.lease_seconds, _LONGEST_LEASE)
+        if self.ttl is not None:
+            seconds = self.ttl.total_seconds() if isinstance(self.ttl, timedelta) else self.ttl
+            _check_seconds("ttl", seconds, _LONGEST_TTL)
+            object.__setattr__(self, "ttl", timedelta(seconds=seconds))
+        for name in ("tags", "config_snapshot"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ConfigurationError(f"{name} is a {_type_name(getattr(self, name))}: give a dict")
+        if self.config is not None and not isinstance(self.config, DynamoDBConfig):
+            raise ConfigurationError(f"config is a {_type_name(self.config)}: give a DynamoDBConfig")
 
     def open(self, *, outer: Run | None = None) -> Run:
         """A new run that begins now, within `outer` if that is given; its row is on its way.
@@ -70,6 +78,7 @@ class RunSettings:
             Connection.from_config(config),
             config.get_table_name("pipeline_run_logs"),
             float(self.lease_seconds),
+            outer=outer,
         )
 
     def _parent_tags(self, outer: Run | None) -> dict[str, str]:
@@ -99,6 +108,17 @@ class RunSettings:
             config_snapshot=snapshot if isinstance(snapshot, dict) else {"config": snapshot},
             expires_at=None if self.ttl is None else now + self.ttl,
         )
+
+
+def _check_seconds(name: str, value: object, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        raise ConfigurationError(
+            f"{name} {shorten(repr(value))} must be a number of seconds greater than 0, {most:,.0f} at most"
+        )
+
+
+def _type_name(value: object) -> str:
+    return type(value).__qualname__
 
 
 def _check_key(name: str, value: object) -> None:

@@ -129,6 +129,7 @@ class RunState:
         self._numbers: dict[str, int] = {}  # the last number of each name
         self._settling: deque[Hashable] = deque()
         self._settled: dict[str, Any] = {}  # sums of the figures that no longer change
+        self._uncounted: set[str] = set()  # sums that some of these would make too small
         self._messages: _Kept[dict[str, Any]] = _Kept()
         self._checks: _Kept[DataQualityResult] = _Kept()
         self._failed_checks = 0
@@ -261,6 +262,7 @@ class RunState:
         figures = self._measured.pop(key, None)
         if figures is not None:
             self._settled = _sums([self._settled, _known(figures)])
+            self._uncounted |= _uncounted(figures)
 
     def _log(self, event: Logged) -> bool:
         level = text(event.level).lower()
@@ -326,12 +328,17 @@ class RunState:
 
     def _figures(self) -> dict[str, Any]:
         sums = _sums([self._settled, *map(_known, self._measured.values())])
-        for rows, size in (("rows_read", "input_bytes"), ("rows_written", "output_bytes")):
-            if sums.get(rows) and not sums.get(size):  # rows without bytes: nobody has counted these
-                sums.pop(size, None)
+        for name in self._uncounted.union(*map(_uncounted, self._measured.values())):
+            sums.pop(name, None)
         cpu = sums.pop("cpu_seconds", None)
         figures = {column: sums.get(name) for name, column in _COLUMNS.items()}
         return {**figures, "cpu_hours": None if cpu is None else round(cpu / _HOURS, 9)}
+
+
+def _uncounted(figures: Figures) -> set[str]:
+    """The sizes that are not known of rows that are: nobody has counted their bytes, as of JDBC."""
+    pairs = (("rows_read", "input_bytes"), ("rows_written", "output_bytes"))
+    return {size for rows, size in pairs if getattr(figures, rows) and not getattr(figures, size)}
 
 
 def _known(figures: Figures) -> dict[str, Any]:

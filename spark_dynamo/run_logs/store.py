@@ -30,7 +30,7 @@ from spark_dynamo.metadata.tables import METADATA_TABLES
 from spark_dynamo.run_logs.state import OPEN_STATUSES
 from spark_dynamo.schema.items import ModelItems
 
-__all__ = ["LEASE", "NUMBER", "OWNER", "ExpiredRun", "RunStore", "Stored", "lease_text", "written_over"]
+__all__ = ["LEASE", "NUMBER", "OWNER", "ExpiredRun", "RunStore", "Stored", "lease_text", "lost_message", "written_over"]
 
 LEASE, OWNER, NUMBER = "lease_expires_at", "lease_owner", "write_number"
 _KEY = METADATA_TABLES["pipeline_run_logs"].partition_key.name
@@ -54,7 +54,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class ExpiredRun:
-    """An open run whose lease has run out, as it was found."""
+    """An open run whose lease has run out, as it was found.
+
+    >>> [run.run_id for run in sd.reap()]  # doctest: +SKIP
+    ['1f0e7c...']
+    """
 
     run_id: str
     pipeline_id: str
@@ -73,11 +77,21 @@ def lease_text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def lost_message(owner: str | None, lease: str) -> str:
+    """What is said of a run whose lease ran out at that time.
+
+    >>> lost_message("host:7", "2026-11-01")
+    'Lost: the driver host:7 said nothing more, and its lease ran out at 2026-11-01'
+    """
+    driver = f"driver {owner}" if owner else "driver"
+    return f"Lost: the {driver} said nothing more, and its lease ran out at {lease}"
+
+
 def written_over(status: str) -> tuple[str, ...]:
     """The statuses over which a log of this status may go.
 
-    >>> written_over("running"), written_over("failed")
-    (('pending', 'running'), ('pending', 'running', 'lost'))
+    >>> [str(status) for status in written_over("failed")]
+    ['pending', 'running', 'lost']
     """
     return _OPEN if status in OPEN_STATUSES else (*_OPEN, RunStatus.LOST.value)
 
@@ -171,12 +185,22 @@ class RunStore:
             raise explain(error, connection.endpoint_url, connection.region, self.table) from error
         return answer.body
 
-    def expired(self, now: datetime) -> Iterator[ExpiredRun]:
-        """Pending and running runs whose lease ran out before `now`: by the status index, else by Scan with a line in the log.
+    def expired(self, now: datetime, *, scan: bool = True) -> Iterator[ExpiredRun]:
+        """Pending and running runs whose lease ran out before `now`: by the status index, else, with `scan`, by Scan.
 
         Rows without a lease are left out: nothing says how long those may take. From the index, they may be out of date.
         """
-        chains = [self._search(status, now) for status in (_OPEN if self._has_status_index() else (None,))]
+        statuses: tuple[str | None, ...] = _OPEN
+        if not self._has_status_index():
+            if not scan:
+                return
+            statuses = (None,)
+            _log.info(
+                "Table '%s' has no index '%s' with all attributes: it is scanned for lost runs",
+                self.table,
+                _STATUS_INDEX,
+            )
+        chains = [self._search(status, now) for status in statuses]
         for body in fetch_in_turn(Requests(self.connection, self.table), chains, lambda: None):
             yield from map(_expired, orjson.loads(body)["Items"])
 
@@ -230,18 +254,13 @@ class RunStore:
 
     def _has_status_index(self) -> bool:
         found = describe_table(dynamodb_client(self.connection), self.table)
-        if any(
+        return any(
             index.name == _STATUS_INDEX
             and index.partition_key.name == "status"
             and index.projection == "ALL"
             and index.status in (None, "ACTIVE")
             for index in found.indexes
-        ):
-            return True
-        _log.info(
-            "Table '%s' has no index '%s' with all attributes: it is scanned for lost runs", self.table, _STATUS_INDEX
         )
-        return False
 
 
 def _expired(item: Item) -> ExpiredRun:

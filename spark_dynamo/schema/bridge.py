@@ -8,6 +8,7 @@ SchemaError with the path to it.
 from __future__ import annotations
 
 import typing
+from collections import abc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
@@ -130,7 +131,7 @@ def _node(place: Place, annotation: Any) -> Node:
 
 def _plain(place: Place, annotation: Any, origin: Any) -> Node:
     container = CONTAINERS.get(origin)
-    if container is not None:
+    if container is not None and (origin is tuple or get_args(annotation)):
         return container(place, annotation)
     leaf = leaf_of(place, annotation)
     if leaf is not None:
@@ -141,7 +142,8 @@ def _plain(place: Place, annotation: Any, origin: Any) -> Node:
         return enum_node(place, annotation)
     if is_class_with_fields(annotation):
         return class_node(place, annotation)
-    hint = _HINTS.get(annotation, _HINT) if isinstance(annotation, type) else _HINT
+    bare = origin or annotation
+    hint = _HINTS.get(bare, _HINT) if isinstance(bare, type) else _HINT
     raise place.refuse(f"{name_of(annotation)} has no Spark type. {hint}")
 
 
@@ -150,9 +152,10 @@ _HINT = (
 )
 _HINTS: Mapping[Any, str] = MappingProxyType(
     {
-        list: "Say what it holds, as in list[str]",
-        set: "Say what it holds, as in set[str]",
-        frozenset: "Say what it holds, as in frozenset[str]",
+        **{
+            kind: f"Say what it holds, as in {kind.__name__}[{'str, int' if issubclass(kind, abc.Mapping) else 'str'}]"
+            for kind in CONTAINERS
+        },
         dict: "Say what it holds, as in dict[str, int], or dict[str, Any] for anything",
         tuple: "Say what it holds, as in tuple[str, ...] or tuple[str, int]",
     }

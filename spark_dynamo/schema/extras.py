@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import BaseModel
@@ -10,9 +11,10 @@ from spark_dynamo.schema.bridge import node_of
 
 if TYPE_CHECKING:
     from spark_dynamo.schema.annotations.places import Mode
+    from spark_dynamo.schema.nodes import Node
     from spark_dynamo.schema.policy import SchemaPolicy
 
-__all__ = ["is_model", "open_structs"]
+__all__ = ["extra_by_struct", "is_model", "open_structs"]
 
 
 def is_model(value: object) -> TypeGuard[type[BaseModel]]:
@@ -36,10 +38,21 @@ def open_structs(
     >>> open_structs(Order)
     frozenset({''})
     """
-    nodes = node_of(model, mode, by_alias, policy).below()
-    return frozenset(node.path for node in nodes for one in (node, *node.arms) if _is_open(one.model))
+    return frozenset(extra_by_struct(node_of(model, mode, by_alias, policy)))
 
 
-def _is_open(model: type[Any] | None) -> bool:
-    config = getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
-    return config.get("extra") in ("allow", "ignore")
+def extra_by_struct(node: Node) -> Mapping[str, str]:
+    """What they say, by the same paths; of a merged union `allow` where one of its models says so."""
+    said: dict[str, str] = {}
+    for path, extra in _said(node):
+        if said.get(path) != "allow":
+            said[path] = extra
+    return said
+
+
+def _said(node: Node) -> Iterator[tuple[str, str]]:
+    for inner in node.below():
+        for one in (inner, *inner.arms):
+            config = getattr(one.model, "model_config", None) or getattr(one.model, "__pydantic_config__", None) or {}
+            if config.get("extra") in ("allow", "ignore"):
+                yield inner.path, config["extra"]

@@ -55,7 +55,7 @@ class ModelItems(Generic[ModelT]):
     ) -> None:
         self._model, self._table, self._key_names, self._envelope = model, table, key_names, envelope
         node = node_of(model, mode, by_alias, policy)
-        self._rows = ModelRows(model, node)
+        self._rows = ModelRows(model, node, key_names)
         self._version = declared_version(model)  # type: ignore[arg-type]
         stored = self._rows.schema
         if self._version is not None:

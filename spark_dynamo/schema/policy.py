@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from pyspark.sql.types import DataType, DecimalType
 
+from spark_dynamo.errors import ConfigurationError, nearest, shorten
+
 __all__ = ["SchemaPolicy", "SparkType"]
+
+Integers = Literal["bigint", "bounds"]
+ScalarUnions = Literal["error", "string", "variant"]
+ModelUnions = Literal["error", "merge", "variant"]
+Recursion = Literal["error", "variant"]
+Time = Literal["string", "time"]
+
+_CHOICES = (("integers", Integers), ("scalar_unions", ScalarUnions), ("model_unions", ModelUnions), ("time", Time))
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,28 +28,58 @@ class SchemaPolicy:
     bounds (TINYINT, SMALLINT, INT) in place of BIGINT. `scalar_unions` says what `int | str` is, `model_unions` what a union of
     models is: `merge` is one struct of all their fields, nullable where a model lacks them. `recursion` says what a model that
     holds itself is: a number is how many levels below the first one are kept, the next one is left out; or VARIANT. `time` says
-    what a `datetime.time` is: TIME needs Spark 4.1.
+    what a `datetime.time` is: TIME needs Spark 4.1. Raises ConfigurationError for any other choice.
 
     >>> SchemaPolicy(scalar_unions="variant").scalar_unions
     'variant'
     """
 
     decimal: DecimalType = field(default_factory=lambda: DecimalType(38, 18))
-    integers: Literal["bigint", "bounds"] = "bigint"
-    scalar_unions: Literal["error", "string", "variant"] = "error"
-    model_unions: Literal["error", "merge", "variant"] = "error"
-    recursion: int | Literal["error", "variant"] = "error"
-    time: Literal["string", "time"] = "string"
+    integers: Integers = "bigint"
+    scalar_unions: ScalarUnions = "error"
+    model_unions: ModelUnions = "error"
+    recursion: int | Recursion = "error"
+    time: Time = "string"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.decimal, DecimalType):
+            raise ConfigurationError(
+                f"SchemaPolicy's decimal must be a DecimalType, as in DecimalType(10, 2), not {shorten(repr(self.decimal))}"
+            )
+        for name, kind in _CHOICES:
+            if getattr(self, name) not in get_args(kind):
+                raise _no_choice(name, getattr(self, name), get_args(kind))
+        levels = self.recursion
+        if type(levels) is not int and levels not in get_args(Recursion):
+            raise _no_choice("recursion", levels, get_args(Recursion), " or a number of levels from 0 on")
+        if isinstance(levels, int) and levels < 0:
+            raise ConfigurationError(f"SchemaPolicy's recursion must be a number of levels from 0 on, not {levels}")
+
+
+def _no_choice(name: str, given: Any, known: tuple[str, ...], more: str = "") -> ConfigurationError:
+    close = nearest(given, known) if isinstance(given, str) else None
+    hint = f". Did you mean '{close}'?" if close else ""
+    return ConfigurationError(
+        f"SchemaPolicy's {name} must be one of {', '.join(known)}{more}, not {shorten(repr(given))}{hint}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class SparkType:
     """The Spark type of a field, element or key, written in its `Annotated`, in place of the one that the annotation has.
 
-    `kind` is a type as SQL writes it, or a DataType. Nullability stays the annotation's own.
+    `kind` is a type as SQL writes it, or a DataType. Nullability stays the annotation's own. Raises ConfigurationError for what
+    is neither.
 
     >>> from typing import Annotated
     >>> Quantity = Annotated[int, SparkType("INT")]
     """
 
     kind: str | DataType
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, str | DataType):
+            raise ConfigurationError(
+                f"SparkType's kind must be a type as SQL writes it, or a DataType, as in SparkType('INT') or "
+                f"SparkType(IntegerType()), not {shorten(repr(self.kind))}"
+            )

@@ -6,7 +6,7 @@ What a value becomes in its column, and what a column's value becomes in a model
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -14,14 +14,15 @@ import pydantic
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from spark_dynamo.errors import ValidationError, shorten
+from spark_dynamo.errors import ValidationError, shorten, show_key
 from spark_dynamo.schema.nodes import Node
 
 __all__ = ["ModelRows"]
 
 ModelT = TypeVar("ModelT")
 
-_MISFITS = (ValueError, TypeError, OverflowError, pa.ArrowException)
+# AttributeError: Pydantic doesn't validate what is assigned to a field, nor what `model_construct` is given
+_MISFITS = (ValueError, TypeError, AttributeError, ArithmeticError, pa.ArrowException)
 _MOST_ROWS_SHOWN = 20
 
 
@@ -38,13 +39,14 @@ class ModelRows(Generic[ModelT]):
     [Order(price=1.5)]
     """
 
-    def __init__(self, model: type[ModelT], node: Node) -> None:
+    def __init__(self, model: type[ModelT], node: Node, key_names: Sequence[str] = ()) -> None:
         assert isinstance(node.data_type, StructType)
         assert node.dump is not None
         assert node.load is not None
         self.schema = node.data_type
         self.arrow_schema = _arrow_schema(node.data_type)
         self._model, self._node, self._dump, self._load = model, node, node.dump, node.load
+        self._key_names = key_names
         self._validate = pydantic.TypeAdapter(model).validate_python
 
     def batch(self, models: Sequence[ModelT], start: int = 0) -> pa.RecordBatch:
@@ -72,12 +74,18 @@ class ModelRows(Generic[ModelT]):
     def _problems_of(self, value: Any) -> dict[str, str]:
         problems = {}
         for field, arrow in zip(self._node.fields, self.arrow_schema, strict=True):
-            held, node = field.read(value), field.node
+            node = field.node
+            try:
+                held = field.read(value)
+            except _MISFITS as error:
+                problems[field.name] = f"it can't be read: {error}"
+                continue
             try:
                 pa.array([held if held is None or node.dump is None else node.dump(held)], arrow.type)
             except _MISFITS as error:
-                kind = node.data_type.simpleString()
-                problems[field.name] = f"{shorten(repr(held))} is no {kind}: {error}"
+                # what its model never saw may be meant as a secret
+                shown = f"a {type(held).__name__}" if isinstance(error, AttributeError) else shorten(repr(held))
+                problems[field.name] = f"{shown} is no {node.data_type.simpleString()}: {error}"
         if problems:
             return problems
         try:
@@ -89,28 +97,24 @@ class ModelRows(Generic[ModelT]):
     def models(self, batches: Iterable[pa.RecordBatch]) -> Iterator[ModelT]:
         """The rows of batches as models; a column that is missing, or null against the schema, leaves its field the default.
 
-        Raises ValidationError where the model refuses rows: the first 20 of a batch, each with its number and its fields.
+        Raises ValidationError where the model refuses rows: the first 20 of a batch, each with its number, key and fields.
         """
-        known = frozenset(self.schema.names)
         never_null = [field.name for field in self.schema if not field.nullable]
         start = 0
         for batch in batches:
             good: list[ModelT] = []
             problems: dict[str, str] = {}
             refused = 0
-            further = [name for name in batch.schema.names if name not in known]
-            for place, row in enumerate(batch.to_pylist()):
+            for place, row in enumerate(self._rows_of(batch, start)):
                 for name in never_null:
                     if row.get(name, ...) is None:
                         del row[name]
-                given = self._load(row)
-                given.update((name, row[name]) for name in further)
                 try:
-                    good.append(self._validate(given))
+                    good.append(self._validate(self._load(row)))
                 except pydantic.ValidationError as error:
                     refused += 1
                     if refused <= _MOST_ROWS_SHOWN:
-                        problems.update(_problems(error, start + place))
+                        problems.update(_problems(error, self._name(start + place, row)))
             if refused:
                 raise ValidationError(
                     f"{refused} of {batch.num_rows} rows {'is' if refused == 1 else 'are'} no {self._model.__name__}",
@@ -118,6 +122,26 @@ class ModelRows(Generic[ModelT]):
                 )
             yield from good
             start += batch.num_rows
+
+    def _name(self, place: int, row: Mapping[str, Any]) -> str:
+        key = {name: row.get(name) for name in self._key_names}
+        return f"row {place} {show_key(key)}" if key else f"row {place}"
+
+    def _rows_of(self, batch: pa.RecordBatch, start: int) -> list[dict[str, Any]]:
+        """The rows as Python holds them; ValidationError for a value beyond that, as a time after the year 9999."""
+        try:
+            rows: list[dict[str, Any]] = batch.to_pylist()
+        except _MISFITS as error:
+            problems: dict[str, str] = {}
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                for place, value in enumerate(column):
+                    try:
+                        value.as_py()
+                    except _MISFITS as misfit:
+                        problems[f"row {start + place}: {name}"] = f"a {column.type} that Python can't hold: {misfit}"
+            message = f"{len(problems)} of the values can't become fields of {self._model.__name__}"
+            raise ValidationError(message, dict(list(problems.items())[:_MOST_ROWS_SHOWN]), error) from error
+        return rows
 
 
 def _arrow_schema(schema: StructType) -> pa.Schema:
@@ -131,9 +155,9 @@ def _is_instance(value: Any, model: type[Any]) -> bool:
     return isinstance(value, dict if hasattr(model, "__total__") else model)  # a TypedDict's values are plain dicts
 
 
-def _problems(error: pydantic.ValidationError, row: int) -> Iterator[tuple[str, str]]:
+def _problems(error: pydantic.ValidationError, row: str) -> Iterator[tuple[str, str]]:
     """What is wrong with a row: per path, as in `row 3: orders[0].price`, Pydantic's sentence and the value."""
     for problem in error.errors(include_url=False, include_context=False):
         path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem["loc"]).lstrip(".")
         given = "" if problem["type"] == "missing" else f", not {shorten(repr(problem['input']))}"
-        yield f"row {row}: {path}" if path else f"row {row}", f"{problem['msg']}{given}"
+        yield f"{row}: {path}" if path else row, f"{problem['msg']}{given}"

@@ -6,8 +6,9 @@ is lost on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ from pyspark.sql.types import StructType
 from spark_dynamo.errors import SchemaError, SchemaMismatchError
 from spark_dynamo.schema.annotations.places import Mode
 from spark_dynamo.schema.bridge import node_of
-from spark_dynamo.schema.drift.align import align
+from spark_dynamo.schema.drift.align import Extra, fitted
 from spark_dynamo.schema.drift.compare import compare
+from spark_dynamo.schema.extras import extra_by_struct
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.schema.policy import SchemaPolicy
 from spark_dynamo.schema.rows import ModelRows
@@ -30,6 +32,7 @@ __all__ = ["iter_models", "to_dataframe", "to_models"]
 ModelT = TypeVar("ModelT")
 
 _MODELS_AT_ONCE = 10_000
+_EXTRA: Mapping[str, Extra] = MappingProxyType({"allow": "keep", "ignore": "drop"})
 
 
 def to_dataframe(
@@ -77,7 +80,8 @@ def to_models(
     """All rows of a DataFrame as validated models, in one Spark job; the driver holds them all.
 
     Columns are found by name and cast as `sd.align` does, without loss. A column that is missing leaves its field the default.
-    A column that the model doesn't have is an error, unless the model says what becomes of it: `extra="allow"` or `"ignore"`.
+    A column or field that its model doesn't have is an error, unless this very model says what becomes of it: `extra="allow"`
+    or `"ignore"`, which hold for its own fields, not for those of the models in it.
 
     Raises SchemaMismatchError where a type doesn't fit, or a field has neither a column nor a default; ValidationError, with
     rows and fields, where the model refuses values: the first 20 rows of a batch that do. `iter_models` doesn't hold all rows.
@@ -113,13 +117,13 @@ def _fitting(df: DataFrame, model: type[Any], node: Node) -> DataFrame:
     assert isinstance(node.data_type, StructType)
     found = df.schema
     known = {field.name: field for field in node.fields}
-    extra = getattr(model, "model_config", {}).get("extra")
+    extras = {path: _EXTRA[said] for path, said in extra_by_struct(node).items()}
     problems = {
         name: "missing, and its field has no default"
         for name, field in known.items()
         if name not in found.names and (field.info is None or field.info.is_required())
     }
-    if extra not in ("allow", "ignore"):
+    if "" not in extras:
         problems |= {name: "not in the model" for name in found.names if name not in known}
     if problems:
         raise SchemaMismatchError(
@@ -128,10 +132,8 @@ def _fitting(df: DataFrame, model: type[Any], node: Node) -> DataFrame:
             problems=problems,
             advice="Select the model's columns, or let sd.align(df, model) make them",
         )
-    wanted = [field for field in node.data_type if field.name in found.names]
-    if extra == "allow":
-        wanted += [field for field in found if field.name not in known]
-    return align(df, StructType(wanted), extra="error" if extra != "ignore" else "drop")
+    wanted = StructType([field for field in node.data_type if field.name in found.names])
+    return fitted(df, wanted, model, extras)
 
 
 def _messages(df: DataFrame, model: type[Any], node: Node) -> DataFrame:

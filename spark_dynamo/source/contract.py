@@ -73,6 +73,25 @@ class Contract:
         leaves_nulls_out = operation == "update" and nulls in ("auto", "omit")
         return tuple(place for place in _required(found, wanted) if not (leaves_nulls_out and len(place.steps) == 1))
 
+    def lacks(self, schema: StructType) -> tuple[str, ...]:
+        """What the frame has no column for, and an item of the model must have: no update can make one then."""
+        from spark_dynamo.schema.bridge import struct_type
+
+        return tuple(
+            field.name for field in struct_type(self.model) if not field.nullable and field.name not in schema.names
+        )
+
+    def may_lack(self, schema: StructType) -> tuple[str, ...]:
+        """The columns that may be null, and are not in the model: an update that leaves such nulls out can't make an item."""
+        from spark_dynamo.schema.bridge import struct_type
+
+        wanted = struct_type(self.model)
+        return tuple(
+            field.name
+            for field in schema.fields
+            if field.nullable and field.name in wanted.names and not wanted[field.name].nullable
+        )
+
 
 def contract(options: SourceOptions) -> Contract | None:
     """The model that option `model` names, or the metadata table's own; None where there is neither, and for whole items.

@@ -79,7 +79,11 @@ class DynamoDataSource(DataSource):
 
 
 def register(spark: SparkSession) -> None:
-    """Make `dynamo-meta` known to that session, where Spark can't find it by itself (a server without the package)."""
+    """Make `dynamo-meta` known to that session, where Spark can't find it by itself (a server without the package).
+
+    >>> register(spark)  # doctest: +SKIP
+    >>> spark.read.format("dynamo-meta").load("orders")  # doctest: +SKIP
+    """
     from pyspark.errors import AnalysisException
 
     try:

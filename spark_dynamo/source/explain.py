@@ -35,6 +35,9 @@ class ReadPlan:
     batches as well. Estimates come from DescribeTable, which is some hours old: `estimated_items` are those that DynamoDB
     reads, `read_units` a pair of least and most; None where nobody knows. `versions` says what happens to items of other versions
     than the model's, None where it has none.
+
+    >>> sd.explain_read("orders", schema, filter="order_id = 'o-1'").access  # doctest: +SKIP
+    'GetItem'
     """
 
     table: str

@@ -38,6 +38,10 @@ class InferredSchema:
     `table` is the table's name in DynamoDB, `attributes` are facts on each attribute and what lies below it, `items` the number
     of items in the sample, `read_units` what they cost (None where the server doesn't say), `warnings` sentences on all that
     the schema only guesses or can't express.
+
+    >>> found = sd.infer_schema("orders")  # doctest: +SKIP
+    >>> found.schema.fieldNames(), found.items  # doctest: +SKIP
+    (['order_id', 'amount'], 1000)
     """
 
     table: str

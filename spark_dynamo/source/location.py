@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.tables import TableDescription, describe_table
-from spark_dynamo.config import DynamoDBConfig, physical_table_name
+from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.metadata.tables import METADATA_TABLES, MetadataTable
 from spark_dynamo.source.options import SourceOptions
 
@@ -40,20 +40,18 @@ def physical_name(options: SourceOptions) -> str:
     """The table's name in DynamoDB: a logical name gets prefix and environment, any other stays as it is."""
     if metadata_table(options) is None:
         return options.table
-    config = DynamoDBConfig.from_env()
-    prefix = config.table_prefix if options.table_prefix is None else options.table_prefix
-    return physical_table_name(options.table, prefix, options.environment or config.environment)
+    return _config(options).get_table_name(options.table)
 
 
 def connection(options: SourceOptions) -> Connection:
     """The connection that options, environment and embedded server give together."""
-    config = DynamoDBConfig.from_env()
+    config = _config(options)
     # keys of the environment stay there: each process of Spark finds its own by AWS's chain, fresh and unshipped
     from_file = not os.environ.get("AWS_ACCESS_KEY_ID") and not options.profile and config.aws_access_key_id is not None
     named = Connection.from_config(config) if from_file else Connection()
     return Connection(
-        region=options.region or (config.region_name if "region_name" in config.model_fields_set else None),
-        endpoint_url=options.endpoint_url or config.endpoint_url,
+        region=config.region_name if config.names_region else None,
+        endpoint_url=config.endpoint_url,
         profile=options.profile,
         access_key_id=options.access_key_id or named.access_key_id,
         secret_access_key=options.secret_access_key or named.secret_access_key,
@@ -62,3 +60,13 @@ def connection(options: SourceOptions) -> Connection:
         external_id=options.external_id,
         role_session_name=options.role_session_name,
     ).located()
+
+
+def _config(options: SourceOptions) -> DynamoDBConfig:
+    """The environment's configuration, in which these options win."""
+    return DynamoDBConfig.from_env(
+        region_name=options.region,
+        endpoint_url=options.endpoint_url,
+        environment=options.environment,
+        table_prefix=options.table_prefix,
+    )

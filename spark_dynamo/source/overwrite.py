@@ -65,18 +65,26 @@ class Deleted:
         )
 
 
+def check_confirmed_name(given: str | None, table: str, asked_for: str) -> None:
+    """Raise OptionError where option overwriteConfirm, None where it is not given, names another table.
+
+    A table's name is its physical one, or the ARN by which it is asked for.
+    """
+    if given not in (None, table, asked_for):
+        raise OptionError(
+            "overwriteConfirm",
+            f"is '{given}', and the table to overwrite is '{table}'; name that, or leave it out",
+        )
+
+
 def check_confirmation(given: str | None, table: TableDescription, table_name: str) -> bool:
     """Whether option overwriteConfirm, None where it is not given, names the table.
 
-    The table's name is its physical one, or the ARN by which it is asked for. OptionError for any other, and where it is
-    missing and DynamoDB tells of more than 100,000 items; as what it tells is hours old, `delete_others` counts once more.
+    OptionError as `check_confirmed_name` raises it, and where it is missing and DynamoDB tells of more than 100,000 items; as
+    what it tells is hours old, `delete_others` counts once more.
     """
+    check_confirmed_name(given, table.name, table_name)
     if given is not None:
-        if given not in (table.name, table_name):
-            raise OptionError(
-                "overwriteConfirm",
-                f"is '{given}', and the table to overwrite is '{table.name}'; name that, or leave it out",
-            )
         return True
     if table.item_count > UNCONFIRMED_ITEMS:
         raise OptionError(

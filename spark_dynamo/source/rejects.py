@@ -12,7 +12,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ from spark_dynamo.source.reject_lines import ATTRIBUTES, item_of_line
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)  # one letter would be a drive of Windows
 _LINES_AT_ONCE = 1_000
+_MARK = ".spark-dynamo-"  # begins the name of the empty file by which machines know a folder that they share
 
 
 class _Place(Protocol):
@@ -51,7 +52,8 @@ class _Place(Protocol):
 class Destination:
     """Where an option sends rejected rows; Spark pickles it into every task.
 
-    `kind` is folder, s3 or dynamodb. `place` is the folder's path, the bucket or the table.
+    `kind` is folder, s3 or dynamodb. `place` is the folder's path, the bucket or the table. `mark` is the name of a file that the
+    driver has seen in the folder, where it is `checked`.
 
     >>> Destination.parse("badItems", "s3://lake/rejected/orders/")
     Destination(option='badItems', kind='s3', place='lake', prefix='rejected/orders')
@@ -61,6 +63,7 @@ class Destination:
     kind: str
     place: str
     prefix: str = ""
+    mark: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, option: str, text: str) -> Destination:
@@ -89,15 +92,15 @@ class Destination:
             return self.place
         return f"{self.kind}://{self.place}" + (f"/{self.prefix}" if self.prefix else "")
 
-    def check(self, connection: Connection, table_name: str | None = None) -> None:
-        """Raise `OptionError` where rejected rows can't go there; a folder is made, on this machine.
+    def checked(self, connection: Connection, table_name: str | None = None) -> Destination:
+        """The same; raises `OptionError` where rejected rows can't go there. A folder is made, on this machine, and marked.
 
         `table_name` is the table that is written: it can't hold its own rejected rows.
         """
         try:
             if self.kind == "folder":
-                self._check_folder()
-            elif self.kind == "s3":
+                return replace(self, mark=self._marked_folder())
+            if self.kind == "s3":
                 check_bucket(connection, self.place)
             else:
                 self._check_table(connection, table_name)
@@ -108,25 +111,40 @@ class Destination:
             raise
         except DynamoDBWrapperError as error:
             raise OptionError(self.option, f"names '{self}', and {error.message.removesuffix('.')}") from error
+        return self
 
     def open(self, connection: Connection, *, write_id: str, partition: int, repeated: bool = False) -> Rejects:
         """What takes one task's rejected rows; nothing is made before the first.
 
         `write_id` is the same for all tasks of a write and for each of their runs, `partition` the task's number. `repeated`
-        says that the task may have run before; then also what it published is removed where this run rejects nothing.
+        says that the task may have run before; then also what it published is removed where this run rejects nothing. Raises
+        `OptionError` for a folder that is not the one the driver has checked, as on another machine's own disk.
         """
         name = f"part-{partition:05d}-{self.option}.jsonl"
         if self.kind == "folder":
+            if self.mark and not Path(self.place, self.mark).exists():
+                raise OptionError(
+                    self.option,
+                    f"names folder '{self.place}', and where this task runs that is not the driver's; give a folder that all "
+                    "machines share, or s3://bucket/prefix or dynamodb://table",
+                )
             return Rejects(_Folder(Path(self.place) / write_id, name), repeated=repeated)
         if self.kind == "s3":
             key = "/".join(filter(None, (self.prefix, write_id, name)))
             return Rejects(_Bucket(connection, self.place, key), repeated=repeated)
         return Rejects(_Table(connection, self.place, f"{write_id}/{name}"), repeated=repeated)
 
-    def _check_folder(self) -> None:
-        Path(self.place).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self.place):
+    def _marked_folder(self) -> str:
+        """Make the folder, and a mark unless it has one; the mark's name."""
+        folder = Path(self.place)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
+        for mark in folder.glob(f"{_MARK}*"):
+            return mark.name
+        mark = folder / f"{_MARK}{uuid.uuid4().hex}"
+        mark.touch()
+        return mark.name
 
     def _check_table(self, connection: Connection, table_name: str | None) -> None:
         table = describe_table(dynamodb_client(connection), self.place)

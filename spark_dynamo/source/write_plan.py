@@ -28,7 +28,9 @@ class WritePlan:
     operation, in which a model takes no null. `units` per second are the whole job's write
     units, `read_units` what an overwrite may read when it looks for items to delete; None for no limit. `write_id` names the
     folder of rejected rows, and `seed` makes the fingerprints of all tasks' keys comparable. `version` is that of the model's
-    items, None where it has none; `update_condition` holds only for items of that version, and then under `condition`.
+    items, None where it has none; `update_condition` holds only for items of that version, and then under `condition`. Where the
+    model requires columns that the frame is `lacking`, it holds only for items that are there. So does `patch_condition`, for
+    updates that leave out a null of the columns `patched`, which the model requires, too.
     """
 
     connection: Connection
@@ -45,6 +47,9 @@ class WritePlan:
     condition: Condition | None = None
     version: int | None = None
     update_condition: Condition | None = None
+    lacking: Sequence[str] = ()
+    patched: Sequence[str] = ()
+    patch_condition: Condition | None = None
     skips_failed: bool = False
     failed: Destination | None = None
     bad: Destination | None = None

@@ -18,9 +18,9 @@ from spark_dynamo.schema.evolve import VERSION, declared_version
 from spark_dynamo.source.checked import Required, check_index_types
 from spark_dynamo.source.contract import Contract, contract
 from spark_dynamo.source.fingerprints import SEED_BYTES
-from spark_dynamo.source.location import Found
+from spark_dynamo.source.location import Found, connection, physical_name
 from spark_dynamo.source.options import SourceOptions
-from spark_dynamo.source.overwrite import check_confirmation
+from spark_dynamo.source.overwrite import check_confirmation, check_confirmed_name
 from spark_dynamo.source.rejects import Destination
 from spark_dynamo.source.schemas import check_names, unknown_column
 from spark_dynamo.source.write_plan import OPERATIONS, WritePlan
@@ -35,13 +35,16 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
     What can be checked without the table is checked before. Raises SchemaError (SchemaMismatchError where a model is set)
     for a frame that the table can't take, OptionError for options that can't be used with it.
     """
+    name = physical_name(options)
     _check_reading(options)
     check_names(schema)
     if overwrite:
         _check_overwrite(options)
+        check_confirmed_name(options.overwrite_confirm, name.rpartition(":table/")[2], name)
     if options.operation_column is not None:
         _check_operation_column(options.operation_column, schema)
     columns = StructType([column for column in schema if column.name != options.operation_column])
+    _check_types(columns, options.item_format)
     model = contract(options)
     version = declared_version(model.model) if model else None
     if version is not None:
@@ -53,9 +56,18 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
         _required(
             options, model, modelled, options.table, [key for key in (options.partition_key, options.sort_key) if key]
         )
+    updates = options.operation == "update" or options.operation_column is not None
+    lacking = model.lacks(modelled) if model and updates else ()
+    failed = _destination("conditionFailed", options.condition_failed, options)
+    bad = _destination("badItems", options.bad_items, options)
     found = find()
     table = found.table
-    _check_frame(columns, table, options.item_format)
+    if options.item_format == "columns":
+        _check_keys(columns, table)
+    patched: Sequence[str] = ()
+    if model and updates and not lacking and options.nulls in ("auto", "omit"):
+        keys = {key.name for key in table.keys}
+        patched = [name for name in model.may_lack(modelled) if name not in keys]
     units = units_per_second(
         "Write", options.max_write_units, options.write_ratio, table, table.write_units or table.warm_write_units
     )
@@ -78,11 +90,16 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
         condition=condition,
         version=version,
         update_condition=condition
-        if version is None
-        else parse_condition(_version_condition(options, table, version), stored, columns),
+        if version is None and not lacking
+        else parse_condition(_update_condition(options, table, version, bool(lacking)), stored, columns),
+        lacking=lacking,
+        patched=patched,
+        patch_condition=parse_condition(_update_condition(options, table, version, True), stored, columns)
+        if patched
+        else None,
         skips_failed=options.condition_failed == "skip",
-        failed=_destination("conditionFailed", options.condition_failed, found),
-        bad=_destination("badItems", options.bad_items, found),
+        failed=failed,
+        bad=bad,
         atomic=options.atomic,
         required=_required(options, model, modelled, table.name, [key.name for key in table.keys]) if model else {},
         patience=options.retry_timeout,
@@ -126,16 +143,22 @@ def _check_overwrite(options: SourceOptions) -> None:
 def _check_operation_column(name: str, schema: StructType) -> None:
     if name not in schema.names:
         raise OptionError("operationColumn", unknown_column(name, schema.names))
+    if schema.names.count(name) > 1:
+        raise SchemaError(name, "it names operations, and two columns have that name; rename or drop one of them")
     if not isinstance(schema[name].dataType, StringType):
         raise SchemaError(name, f"it names operations, and so must be STRING, not {types.ddl(schema[name].dataType)}")
 
 
-def _check_frame(schema: StructType, table: TableDescription, item_format: str) -> None:
-    """Raise `SchemaError` unless frames of that schema can be written to the table in that format."""
-    if item_format != "columns":
+def _check_types(schema: StructType, item_format: str) -> None:
+    """Raise `SchemaError` unless frames of that schema can be written to some table in that format."""
+    if item_format == "columns":
+        types.arrow_schema(schema)
+    else:
         check_item_schema(schema, item_format)
-        return
-    types.arrow_schema(schema)
+
+
+def _check_keys(schema: StructType, table: TableDescription) -> None:
+    """Raise `SchemaError` unless the columns suit the keys of the table and its indexes."""
     for key in table.keys:
         if key.name not in schema.names:
             close = nearest(key.name, schema.names)
@@ -180,12 +203,19 @@ def _condition(options: SourceOptions, stored: StructType, columns: StructType) 
     return parse_condition(options.condition, stored, columns)
 
 
-def _version_condition(options: SourceOptions, table: TableDescription, version: int) -> str:
-    """The condition of updates: an update makes items of that version, so those that exist must have it."""
-    key = table.partition_key.name.replace("`", "``")
-    absent = VERSION if version == 1 else f"`{key}`"  # an item without a version is of the first
-    current = f"({absent} IS NULL OR {VERSION} = {version})"
-    return current if options.condition is None else f"({options.condition}) AND {current}"
+def _update_condition(options: SourceOptions, table: TableDescription, version: int | None, must_exist: bool) -> str:
+    """The condition of updates: the model must be able to read what they leave behind.
+
+    An update makes items of that version, so those that exist must have it.
+    """
+    key = "`" + table.partition_key.name.replace("`", "``") + "`"
+    parts = [] if options.condition is None else [f"({options.condition})"]
+    if version is not None:
+        absent = VERSION if version == 1 else key  # an item without a version is of the first
+        parts.append(f"({absent} IS NULL OR {VERSION} = {version})")
+    if must_exist:
+        parts.append(f"{key} IS NOT NULL")
+    return " AND ".join(parts)
 
 
 def _required(
@@ -199,13 +229,11 @@ def _required(
     }
 
 
-def _destination(option: str, text: str, found: Found) -> Destination | None:
+def _destination(option: str, text: str, options: SourceOptions) -> Destination | None:
     """Where an option sends rejected rows, None where it keeps none."""
     if text in ("error", "skip"):
         return None
-    destination = Destination.parse(option, text)
-    destination.check(found.connection, found.table.name)
-    return destination
+    return Destination.parse(option, text).checked(connection(options), physical_name(options))
 
 
 def units_per_second(

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql.types import StructType
 
 from spark_dynamo.errors import InvalidItemError
 from spark_dynamo.source.checked import Checks, Required
 from spark_dynamo.source.write_plan import WritePlan
 from spark_dynamo.wire import types
-from spark_dynamo.wire.actions import ActionEncoder
+from spark_dynamo.wire.actions import ActionEncoder, Condition
 from spark_dynamo.wire.apart import Apart, BadRow
 from spark_dynamo.wire.encode import Encoder, ItemEncoder
 from spark_dynamo.wire.items import RawItemEncoder
@@ -53,7 +55,9 @@ class OperationRows:
             nulls=self._nulls,
             version=None if plan.adds_version else plan.version,
         )
-        self._actions = None if self.goes_in_batches else self._action_encoder()
+        self._actions = None if self.goes_in_batches else self._action_encoder(plan.condition_of(operation))
+        patches = operation == "update" and plan.patch_condition is not None
+        self._patches = self._action_encoder(plan.patch_condition) if patches else None
 
     def prepare(self, batch: pa.RecordBatch) -> Apart:
         """What is sent for each row that DynamoDB can take; the others are errors unless the plan says where they go."""
@@ -68,7 +72,19 @@ class OperationRows:
             return replace(apart, texts=self._actions.encode(apart.keys, apart.texts))
         rows = batch if len(apart.rows) == batch.num_rows else batch.take(pa.array(apart.rows))
         has_items = self.operation in ("put", "insert")
-        return replace(apart, texts=self._actions.encode(rows, apart.texts if has_items else None))
+        return replace(apart, texts=self._patched(rows, self._actions.encode(rows, apart.texts if has_items else None)))
+
+    def _patched(self, rows: pa.RecordBatch, texts: pa.StringArray) -> pa.StringArray:
+        """The actions; those of rows with a null that is left out, and that the model forbids, need an item that is there."""
+        if self._patches is None:
+            return texts
+        missing = np.zeros(rows.num_rows, np.bool_)
+        for name in self._plan.patched:
+            missing |= rows.column(name).is_null().to_numpy(zero_copy_only=False)
+        if not missing.any():
+            return texts
+        mask = pa.array(missing)
+        return pc.replace_with_mask(texts, mask, self._patches.encode(rows.filter(mask)))
 
     def all_bad(self, batch: pa.RecordBatch, errors: Sequence[InvalidItemError]) -> Iterator[BadRow]:
         """The rows as bad ones, each for its reason, whatever else DynamoDB would say of them."""
@@ -117,12 +133,12 @@ class OperationRows:
         written = "omit" if self._nulls == "remove" else self._nulls
         return ItemEncoder(self._checked_schema, table=self._plan.table_name, key_names=list(self._keys), nulls=written)
 
-    def _action_encoder(self) -> ActionEncoder:
+    def _action_encoder(self, condition: Condition | None) -> ActionEncoder:
         return ActionEncoder(
             self.operation,
             table=self._plan.table_name,
             schema=self.key_schema if self._is_raw else self._plan.item_schema,
             key_names=list(self._keys),
             nulls=self._nulls,
-            condition=self._plan.condition_of(self.operation),
+            condition=condition,
         )

@@ -7,21 +7,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql.datasource import WriterCommitMessage
 
+from spark_dynamo.aws import transactions
 from spark_dynamo.aws.batch_write import DELETE, PUT, BatchWriter
 from spark_dynamo.aws.budget import write_budget
 from spark_dynamo.aws.flight import Flight
 from spark_dynamo.aws.ledger import Ledger
 from spark_dynamo.aws.requests import Requests
-from spark_dynamo.aws.single_write import Refused, SingleWriter, key_of_action
-from spark_dynamo.aws.transactions import TransactionWriter
-from spark_dynamo.errors import ConditionFailedError, DuplicateKeyError, InvalidItemError
+from spark_dynamo.aws.single_write import Refused, SingleWriter, key_of_action, reason_of
+from spark_dynamo.errors import ConditionFailedError, DuplicateKeyError, InvalidItemError, show_key
 from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.source.duplicates import SeenKeys
 from spark_dynamo.source.fingerprints import Fingerprints, Flags
@@ -48,8 +50,8 @@ class Written(WriterCommitMessage):
 
     `items` were put, updated or deleted; `bytes` are those of request bodies, `units` the write units that DynamoDB says it
     consumed. `duplicates` were dropped as option duplicates says, `failed` are rows whose condition failed, `bad` those that
-    DynamoDB can't take. For an overwrite, `kept` has the fingerprints of the rows' keys. `ledger` is the plan's, which the
-    commit of a stream would not find otherwise.
+    DynamoDB can't take, each with the rows of its transaction. For an overwrite, `kept` has the fingerprints of the rows' keys.
+    `ledger` is the plan's, which the commit of a stream would not find otherwise.
     """
 
     items: int = 0
@@ -103,8 +105,9 @@ class _Group:
 class WriteTask:
     """What one attempt of one task does with its record batches.
 
-    Nothing of a batch is sent before all its rows are known to be good, or sorted out. `repeated` says that rows may have been
-    written already by an earlier attempt.
+    Nothing of a batch is sent before all its rows are known to be good, or sorted out. With transactions each hundred rows of
+    the task are one, whatever the batches in which they come. `repeated` says that rows may have been written already by
+    another attempt.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class WriteTask:
         self._seen = SeenKeys(Fingerprints(plan.seed))
         self._seen_bad = SeenKeys(Fingerprints(plan.seed))
         self._duplicates = 0
+        self._spoiled: dict[int, str] = {}  # the hundreds of a batch with a bad row, and the key of the first
         open_rejects = partial(
             Destination.open,
             connection=plan.connection,
@@ -132,11 +136,10 @@ class WriteTask:
         """Write all rows, and tell what came of them."""
         with self._bad_rows or nullcontext(), self._failed_rows or nullcontext():
             with Flight(self._requests) as flight:
-                senders = _Senders(self._plan, flight, self._refused, self._repeated)
-                for received in batches:
-                    if received.num_rows:
-                        batch = types.without_large_types(received, self._plan.schema)
-                        self._write(self._plan.with_version(batch), senders)
+                unfit = self._unfit if self._bad_rows is not None else None
+                senders = _Senders(self._plan, flight, self._refused, unfit, self._repeated)
+                for batch in self._received(batches):
+                    self._write(batch, senders)
             for rejects in filter(None, (self._bad_rows, self._failed_rows)):
                 rejects.publish()
         counts = self._requests.counts
@@ -155,8 +158,17 @@ class WriteTask:
             ledger=self._plan.ledger,
         )
 
+    def _received(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        plain = (types.without_large_types(batch, self._plan.schema) for batch in batches if batch.num_rows)
+        return map(
+            self._plan.with_version,
+            in_multiples(plain, transactions.ACTIONS_PER_TRANSACTION) if self._plan.atomic else plain,
+        )
+
     def _write(self, batch: pa.RecordBatch, senders: _Senders) -> None:
-        parts = [list(self._prepared(part, start)) for start, part in slices(batch)]
+        self._spoiled = {}
+        together = transactions.ACTIONS_PER_TRANSACTION if self._plan.atomic else 1
+        parts = [list(self._prepared(part, start)) for start, part in slices(batch, together)]
         keep, overtakes = self._distinct([group for groups in parts for group in groups])
         if overtakes:
             senders.flight.wait()  # an earlier row with the same key may still be on its way
@@ -164,19 +176,20 @@ class WriteTask:
         for groups in parts:
             flags = []
             for group in groups:
-                flags.append(keep[begin : begin + len(group.rows)])
+                flags.append(self._unspoiled(group, keep[begin : begin + len(group.rows)]))
                 begin += len(group.rows)
             senders.send(groups, flags)
 
     def _prepared(self, batch: pa.RecordBatch, start: int) -> Iterator[_Group]:
         """The batch's rows by operation, without those that DynamoDB can't take; `start` is the place of the first."""
-        for name, places in self._by_operation(batch):
+        for name, places in self._by_operation(batch, start):
             operation = self._operations[name]
             part = batch.select(self._plan.item_schema.names)
             part = part if len(places) == batch.num_rows else part.take(pa.array(places))
             prepared = operation.prepare(part)
             if prepared.bad:
                 self._reject(operation, part, prepared)
+                self._spoil(start + places[[bad.row for bad in prepared.bad]], [bad.error for bad in prepared.bad])
             yield _Group(operation, prepared, start + places[prepared.rows])
 
     def _reject(self, operation: OperationRows, batch: pa.RecordBatch, prepared: Apart) -> None:
@@ -189,7 +202,25 @@ class WriteTask:
             for texts in possible_key_texts(keys, self._plan.table.keys, operation.key_schema):
                 self._seen_bad.add(texts)
 
-    def _by_operation(self, batch: pa.RecordBatch) -> Iterator[tuple[str, Rows]]:
+    def _spoil(self, places: Rows, errors: Sequence[InvalidItemError]) -> None:
+        """Note whose transactions can't be sent, as there are bad rows at these places."""
+        if self._plan.atomic:
+            for place, error in zip(places.tolist(), errors, strict=True):
+                self._spoiled.setdefault(place // transactions.ACTIONS_PER_TRANSACTION, show_key(error.key))
+
+    def _unspoiled(self, group: _Group, keep: Flags) -> Flags:
+        """Which of the flagged rows can be sent; those that a bad row takes along are kept where that one is."""
+        if not self._spoiled:
+            return keep
+        hundreds = group.rows // transactions.ACTIONS_PER_TRANSACTION
+        along = keep & np.isin(hundreds, list(self._spoiled))
+        actions = [action.as_buffer().to_pybytes() for action in group.chosen(along)]
+        for action, hundred in zip(actions, hundreds[along].tolist(), strict=True):
+            why = f"its transaction was not sent: row {self._spoiled[hundred]} can't be written"
+            self._unfit(Refused(group.operation.operation, action, None, why))
+        return keep & ~along
+
+    def _by_operation(self, batch: pa.RecordBatch, start: int) -> Iterator[tuple[str, Rows]]:
         column = self._plan.operation_column
         if column is None:
             yield self._plan.operation, np.arange(batch.num_rows)
@@ -198,13 +229,13 @@ class WriteTask:
         places = pc.fill_null(pc.index_in(names, pa.array(OPERATIONS)), -1).to_numpy()
         unnamed = np.flatnonzero(places < 0)
         if len(unnamed):
-            self._reject_unnamed(batch, column, unnamed)
+            self._reject_unnamed(batch, column, unnamed, start)
         for place, name in enumerate(OPERATIONS):
             rows = np.flatnonzero(places == place)
             if len(rows):
                 yield name, rows
 
-    def _reject_unnamed(self, batch: pa.RecordBatch, column: str, rows: Rows) -> None:
+    def _reject_unnamed(self, batch: pa.RecordBatch, column: str, rows: Rows, start: int) -> None:
         """Keep the rows whose operation is none; raises for the first of them where none is kept."""
         keys = batch.select([key.name for key in self._plan.table.keys])
         errors = [
@@ -219,6 +250,7 @@ class WriteTask:
         ]
         if self._bad_rows is None:
             raise errors[0]
+        self._spoil(start + rows, errors)
         part = batch.select(self._plan.item_schema.names).take(pa.array(rows))
         given = batch.column(column).take(pa.array(rows)).to_pylist()
         for bad in self._operations["put"].all_bad(part, errors):
@@ -257,6 +289,11 @@ class WriteTask:
                 raise DuplicateKeyError(table=self._plan.table_name, key=key_of(group.prepared.keys, place))
             place -= len(group.rows)
 
+    def _unfit(self, row: Refused) -> None:
+        """What becomes of a row that DynamoDB does not take, as only it can tell, or because of another row."""
+        assert self._bad_rows is not None
+        self._bad_rows.add(line_of_refusal(self._plan.table_name, row))
+
     def _refused(self, row: Refused) -> None:
         """What becomes of a row whose condition failed."""
         row = self._explained(row)
@@ -267,7 +304,10 @@ class WriteTask:
             raise ConditionFailedError(self._plan.table_name, 1, [key], row.reason, row.stored)
 
     def _explained(self, row: Refused) -> Refused:
-        """The same, with its version as the reason where an update met an item of another version than its model's."""
+        """The same, with the reason where an update would leave an item behind that its model can't read."""
+        if row.operation == "update" and row.reason == reason_of("update", None) and (lacking := self._lacking(row)):
+            reason = f"there is no item with that key, and an update can't make one without {lacking}, which the model requires"
+            return replace(row, reason=reason)
         found = row.stored.get(VERSION, {"N": "1"}) if row.stored else None
         if self._plan.version is None or row.operation != "update" or found in (None, {"N": str(self._plan.version)}):
             return row
@@ -277,16 +317,30 @@ class WriteTask:
         )
         return replace(row, reason=reason)
 
+    def _lacking(self, row: Refused) -> str:
+        """What the model requires, and an update does not give."""
+        given = orjson.loads(row.action).get("ExpressionAttributeNames", {}).values() if self._plan.patched else ()
+        return ", ".join([*self._plan.lacking, *(name for name in self._plan.patched if name not in given)])
+
 
 class _Senders:
     """The ways by which a task's rows are sent, on one flight."""
 
-    def __init__(self, plan: WritePlan, flight: Flight, refused: Callable[[Refused], None], repeated: bool) -> None:
+    def __init__(
+        self,
+        plan: WritePlan,
+        flight: Flight,
+        refused: Callable[[Refused], None],
+        unfit: Callable[[Refused], None] | None,
+        repeated: bool,
+    ) -> None:
         key_names = [key.name for key in plan.table.keys]
         self.flight = flight
-        self._batches = BatchWriter(flight, key_names)
-        self._singles = SingleWriter(flight, key_names, refused=refused, repeated=repeated)
-        self._transactions = TransactionWriter(flight, key_names, refused=refused, repeated=repeated)
+        self._batches = BatchWriter(flight, key_names, unfit=unfit)
+        self._singles = SingleWriter(flight, key_names, refused=refused, unfit=unfit, repeated=repeated)
+        self._transactions = transactions.TransactionWriter(
+            flight, key_names, refused=refused, unfit=unfit, repeated=repeated
+        )
         self._is_atomic = plan.atomic
 
     def send(self, groups: Sequence[_Group], keep: Sequence[Flags]) -> None:
@@ -296,8 +350,11 @@ class _Senders:
         if self._is_atomic:
             rows = np.concatenate([group.rows[flags] for group, flags in zip(groups, keep, strict=True)])
             order = np.argsort(rows)
-            operations = np.repeat(names, [len(text) for text in texts])[order]
-            self._transactions.send(pa.concat_arrays(texts).take(pa.array(order)), operations.tolist())
+            operations = np.repeat(names, [len(text) for text in texts])[order].tolist()
+            actions = pa.concat_arrays(texts).take(pa.array(order))
+            begins = np.flatnonzero(np.diff(rows[order] // transactions.ACTIONS_PER_TRANSACTION)) + 1
+            for start, stop in pairwise([0, *begins.tolist(), len(rows)]):
+                self._transactions.send(actions[start:stop], operations[start:stop])
             return
         for group, name, text in zip(groups, names, texts, strict=True):
             if group.operation.goes_in_batches:
@@ -306,10 +363,32 @@ class _Senders:
                 self._singles.send(text, name)
 
 
-def slices(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """The batch in pieces of about 8 MB, so that their JSON stays far below what one Arrow string column holds."""
+def in_multiples(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of a multiple of so many; the last one has what is left.
+
+    >>> [batch.num_rows for batch in in_multiples([pa.record_batch({"n": [1, 2, 3]})] * 3, 2)]
+    [2, 4, 2, 1]
+    """
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        if whole := count - count % rows:
+            joined = pa.concat_batches(waiting)
+            yield joined.slice(0, whole)
+            waiting, count = [joined.slice(whole)], count - whole
+    if count:
+        yield pa.concat_batches(waiting)
+
+
+def slices(batch: pa.RecordBatch, together: int = 1) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The batch in pieces of about 8 MB, so that their JSON stays far below what one Arrow string column holds.
+
+    Each begins at a multiple of `together` rows.
+    """
     pieces = max(1, math.ceil(batch.nbytes / _BYTES_PER_SLICE))
-    rows = max(1, math.ceil(batch.num_rows / pieces))
+    rows = together * max(1, math.ceil(batch.num_rows / (pieces * together)))
     for start in range(0, batch.num_rows, rows):
         yield start, batch.slice(start, rows)
 

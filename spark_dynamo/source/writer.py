@@ -18,6 +18,7 @@ from spark_dynamo.telemetry import facts
 logger = logging.getLogger(__name__)
 
 EPOCH = "streaming.sql.batchId"  # Spark's own name of a task's local property
+SPECULATION = "spark.speculation"  # a query's settings are local properties of its tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,11 @@ class ItemWriter(DataSourceArrowWriter):
         if context is None:
             return WriteTask(self.plan).run(iterator)
         # within foreachBatch it writes a stream's epoch, and Spark replays those
-        repeated = context.attemptNumber() > 0 or context.getLocalProperty(EPOCH) is not None
+        repeated = (
+            context.attemptNumber() > 0
+            or context.getLocalProperty(EPOCH) is not None
+            or context.getLocalProperty(SPECULATION) == "true"  # a later attempt may have written before the first
+        )
         return WriteTask(self.plan, partition=context.partitionId(), repeated=repeated).run(iterator)
 
     def commit(self, messages: Sequence[WriterCommitMessage | None]) -> None:

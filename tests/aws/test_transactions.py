@@ -14,7 +14,7 @@ from spark_dynamo.aws import transactions
 from spark_dynamo.aws.flight import Flight
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.transactions import TransactionWriter
-from spark_dynamo.errors import RequestFailedError, UnwrittenItemsError
+from spark_dynamo.errors import OptionError, RequestFailedError, UnwrittenItemsError
 from tests.aws.test_single_write import (
     BEFORE,
     IS_ABSENT,
@@ -248,7 +248,7 @@ def test_a_cancellation_without_reasons_is_an_error() -> None:
         write(server.connection, "t")
 
 
-def test_a_transaction_has_100_rows_and_4_mb_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_has_100_rows_at_most_and_more_than_4_mb_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     sizes: list[list[int]] = []
 
@@ -263,7 +263,13 @@ def test_a_transaction_has_100_rows_and_4_mb_at_most(monkeypatch: pytest.MonkeyP
     with scripted_server(answer) as server, Flight(Requests(server.connection, "t"), fewest=1, most=1) as flight:
         writer = TransactionWriter(flight, ["id"], refused=pytest.fail)
         writer.send(pa.array([action(number, 10) for number in range(250)]), "put")
-        writer.send(pa.array([action(number, 399_000) for number in range(250, 275)]), "put")
+        writer.send(pa.array([action(number, 399_000) for number in range(250, 260)]), "put")
+        with pytest.raises(
+            OptionError, match=r"the 11 rows from {id='260'} to {id='270'} for table 't'.* 4,389,\d+ bytes"
+        ):
+            writer.send(pa.array([action(number, 399_000) for number in range(260, 271)]), "put")
+        binary = json.dumps({"TableName": "t", "Item": {"id": {"N": "260"}, "b": {"B": "AAAA" * 100_000}}})
+        writer.send(pa.array([binary] * 11), "put")  # 4.4 MB of text for 3.3 MB
         flight.wait()
-    assert [len(numbers) for numbers in sizes] == [100, 100, 50, 10, 10, 5]
-    assert [number for numbers in sizes for number in numbers] == list(range(275))
+    assert [len(numbers) for numbers in sizes] == [100, 100, 50, 10, 11]
+    assert [number for numbers in sizes[:4] for number in numbers] == list(range(260))

@@ -4,6 +4,7 @@ import doctest
 import json
 import logging
 import pickle
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,59 @@ def test_a_variable_that_agrees_or_replaces_a_default_warns_of_nothing(monkeypat
     config = DynamoDBConfig.for_local_development(region_name="eu-south-1", enable_debug_logging=False)
     assert (config.region_name, config.endpoint_url) == ("eu-south-1", "http://elsewhere:8000")
     assert config.enable_debug_logging is False
+
+
+@pytest.mark.parametrize("variable", [None, "1"])
+def test_an_argument_in_other_words_warns_of_nothing(variable: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if variable is not None:
+        monkeypatch.setenv("DYNAMODB_DEBUG_LOGGING", variable)
+    assert DynamoDBConfig(enable_debug_logging="true").enable_debug_logging is True  # type: ignore[arg-type]
+    monkeypatch.setenv("DYNAMODB_DEBUG_LOGGING", "0")
+    with pytest.warns(ConfigurationOverrideWarning, match="DYNAMODB_DEBUG_LOGGING=False overrides .*='true'"):
+        DynamoDBConfig(enable_debug_logging="true")  # type: ignore[arg-type]
+
+
+def test_options_stand_above_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ENVIRONMENT_VARIABLES.values():
+        monkeypatch.setenv(variable, "no good")
+    options: dict[str, Any] = {"environment": "prod", "endpoint_url": "http://a:1", "profile_name": "work"}
+    rest = {"enable_debug_logging": False, "default_timezone": "UTC", "user_timezone": "UTC"}
+    config = DynamoDBConfig.from_env(**options, **rest, region_name=None)
+    assert {field: getattr(config, field) for field in options} == options
+    assert (config.region_name, config.table_prefix, config.aws_access_key_id) == ("no good", "no good", None)
+    with pytest.raises(ConfigurationError, match="has no field 'tables'"):
+        DynamoDBConfig.from_env(tables="x")
+
+
+def test_a_file_in_another_encoding_is_a_sentence_without_its_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(f"AWS_SECRET_ACCESS_KEY={HIDDEN}\xe9\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match="File .env is not in UTF-8") as caught:
+        DynamoDBConfig()
+    assert HIDDEN not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("named_by", ["a field", "AWS_REGION", ".env", "AWS_DEFAULT_REGION", "a profile", None])
+def test_the_region_is_the_one_that_aws_knows_where_nobody_else_does(
+    named_by: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    arguments: dict[str, Any] = {}
+    match named_by:
+        case "a field":
+            arguments = {"region_name": "eu-west-1"}
+        case ".env":
+            (tmp_path / ".env").write_text("AWS_REGION=eu-west-1\n")
+        case "a profile":
+            (tmp_path / "config").write_text("[profile work]\nregion = eu-west-1\n")
+            monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+            arguments = {"profile_name": "work"}
+        case str():
+            monkeypatch.setenv(named_by, "eu-west-1")
+    config = DynamoDBConfig(**arguments)
+    region = "us-east-1" if named_by is None else "eu-west-1"
+    assert Connection.from_config(config).region == region
+    is_named = named_by in ("a field", "AWS_REGION", ".env")
+    assert config.region_name == (region if is_named else "us-east-1")
+    assert config.spark_options().get("region") == (region if is_named else None)
 
 
 def test_a_warning_from_a_factory_points_at_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +363,8 @@ def test_names_that_dynamodb_does_not_allow(table: str, prefix: str, environment
 
 
 def test_spark_options_hold_what_is_set_as_plain_text() -> None:
-    assert DynamoDBConfig().spark_options() == {"region": "us-east-1", "environment": "dev"}
+    assert DynamoDBConfig().spark_options() == {"environment": "dev"}
+    assert DynamoDBConfig(region_name="us-east-1").spark_options() == {"region": "us-east-1", "environment": "dev"}
     config = DynamoDBConfig.for_local_development(table_prefix="myapp")
     with pytest.raises(AttributeError):
         config.aws_access_key_id.startswith("local")
@@ -321,7 +376,6 @@ def test_spark_options_hold_what_is_set_as_plain_text() -> None:
         table_prefix="myapp",
     ).spark_options()
     assert options == {
-        "region": "us-east-1",
         "endpointUrl": "http://localhost:8000",
         "accessKeyId": "key",
         "secretAccessKey": "secret",

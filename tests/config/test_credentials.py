@@ -165,7 +165,6 @@ def test_sparks_options_lead_to_the_same_credentials(aws: Aws) -> None:
     config = DynamoDBConfig(profile_name="other", role_arn=ROLE, external_id=HIDDEN)
     options = config.spark_options()
     assert options == {
-        "region": "us-east-1",
         "endpointUrl": aws.endpoint,
         "environment": "dev",
         "profile": "other",

@@ -109,7 +109,8 @@ def test_every_form_of_a_time_is_the_same_moment_in_utc(given: object) -> None:
     log.end_time = given  # type: ignore[assignment]
     for time in (log.start_time, log.end_time):
         assert time == TIME
-        assert time.tzinfo is UTC
+        assert time.tzinfo == UTC
+        assert str(time.tzinfo) == "UTC"
     assert json.loads(log.model_dump_json())["start_time"] == "2026-11-01T08:30:00Z"
     stage = StageInfo(stage_name="load", status=RunStatus.RUNNING, start_time=given)  # type: ignore[arg-type]
     assert stage.start_time == TIME

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from spark_dynamo.errors import ItemAlreadyExistsError, ItemNotFoundError, ValidationError
+from spark_dynamo.aws.tables import create_table, wait_until_active
+from spark_dynamo.errors import ItemAlreadyExistsError, ItemNotFoundError, TableNotFoundError, ValidationError
 from spark_dynamo.metadata.models import DataFormat, RunStatus, TableType
 from spark_dynamo.metadata.repositories import (
     PipelineConfigRepository,
     PipelineRunLogsRepository,
     TableConfigRepository,
 )
+from spark_dynamo.metadata.tables import METADATA_TABLES
 from tests.conftest import Server
-from tests.metadata.stores import TABLE, Store, make_store, pipeline
+from tests.metadata.stores import TABLE, Store, configured, make_store, pipeline
 
 NOW = datetime.now(UTC)
 
@@ -228,6 +231,91 @@ def test_without_an_index_a_scan_finds_the_same_and_the_log_says_so_once(
         ]
     )
     assert all("it is scanned whole. Add the index" in record.getMessage() for record in caplog.records)
+
+
+def test_without_an_index_one_scan_finds_the_runs_of_all_statuses(bare_store: Store) -> None:
+    with bare_store.watched() as proxy:
+        runs = PipelineRunLogsRepository(bare_store.config(proxy.endpoint))
+        assert ids(runs.get_recent_runs(hours=None, limit=2)) == ["r00", "other"]
+        assert len(runs.get_recent_runs(limit=None)) == 21
+    assert [operation for operation, _, _ in proxy.log if operation != "DescribeTable"] == ["Scan", "Scan"]
+
+
+def without_description(operation: str, _: Any) -> str | None:
+    return "AccessDeniedException" if operation == "DescribeTable" else None
+
+
+def test_who_may_not_describe_a_table_reads_it_without_its_index(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A Query tells by its error that the index is missing, in AWS's words or in moto's."""
+    store = Store(server, f"t{uuid.uuid4().hex[:12]}")
+    name = store.name("pipeline_run_logs")
+    create_table(server.client, name, partition_key=METADATA_TABLES["pipeline_run_logs"].partition_key)
+    wait_until_active(server.client, name)
+    store.runs.create_run_log("r0", "sales")
+    with store.watched() as proxy:
+        proxy.choose = without_description
+        runs = PipelineRunLogsRepository(store.config(proxy.endpoint))
+        assert ids(runs.get_runs_by_pipeline("sales", 2)) == ["r0"]
+        proxy.log.clear()
+        assert ids(runs.get_recent_runs(limit=2)) == ["r0"]
+        assert [operation for operation, _, _ in proxy.log] == ["Query", "Scan"]
+        with pytest.raises(TableNotFoundError, match="nowhere"):
+            PipelineRunLogsRepository(configured(proxy.endpoint, "nowhere")).get_runs_by_pipeline("sales")
+    told = [record.args for record in caplog.records if "it is scanned whole" in record.message]
+    assert told == [
+        (name, "pipeline_id-start_time-index", "pipeline_id and start_time"),
+        (name, "status-start_time-index", "status and start_time"),
+    ]
+
+
+def test_who_may_not_describe_a_table_reads_it_by_its_index(store: Store) -> None:
+    with store.watched() as proxy:
+        proxy.choose = without_description
+        runs = PipelineRunLogsRepository(store.config(proxy.endpoint))
+        assert ids(runs.get_recent_runs(hours=2)) == ["r00", "other", "r01"]
+    assert [operation for operation, _, _ in proxy.log if operation != "DescribeTable"] == ["Query"] * len(RunStatus)
+
+
+def test_a_row_that_is_no_run_is_named_by_its_key(store: Store) -> None:
+    key = {"run_id": {"S": "strange"}}
+    item = {"pipeline_id": "strangers", "status": "SUCCEEDED", "trigger_type": "x", "start_time": NOW.isoformat()}
+    values = {name: {"S": value} for name, value in item.items()}
+    store.server.client.put_item(TableName=store.name("pipeline_run_logs"), Item={**key, **values})
+    try:
+        with pytest.raises(ValidationError, match=r"row 0 \{run_id='strange'\}: status: Input should be 'pending'"):
+            store.runs.get_runs_by_pipeline("strangers")
+    finally:
+        store.runs.delete("strange")
+
+
+def test_operations_tell_what_they_found_and_of_which_pipeline(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "spark_dynamo.telemetry")
+    pipelines, tables, runs = store.pipelines, store.tables, store.runs
+    told = pipeline("told")
+    for act, operation, items, about in [
+        (lambda: runs.get_runs_by_pipeline("nobodys"), "Query", 0, "nobodys"),
+        (lambda: pipelines.list_all(filter="pipeline_id = 'nobodys'"), "Scan", 0, None),
+        (lambda: pipelines.get("nobodys"), "GetItem", 0, "nobodys"),
+        (lambda: runs.get_failed_runs("sales"), "Query", 4, "sales"),
+        (lambda: tables.get_tables_by_pipeline("sales"), "Query", 3, "sales"),
+        (lambda: pipelines.get_active_pipelines(), "Scan", len(pipelines.get_active_pipelines()), None),
+        (lambda: pipelines.create(told), "PutItem", 1, "told"),
+        (lambda: pipelines.update("told", {"cpu_cores": 2}), "UpdateItem", 1, "told"),
+        (lambda: pipelines.update(told), "UpdateItem", 1, "told"),
+        (lambda: pipelines.get("told"), "GetItem", 1, "told"),
+        (lambda: runs.create_run_log("told", "told"), "PutItem", 1, "told"),
+        (lambda: runs.update(runs.get_or_raise("told")), "UpdateItem", 1, "told"),
+        (lambda: runs.get("told"), "GetItem", 1, None),
+        (lambda: list(runs.pages("told", index="pipeline_id-start_time-index")), "Query", 1, "told"),
+        (lambda: runs.delete("told"), "DeleteItem", 1, None),
+        (lambda: pipelines.delete("told"), "DeleteItem", 1, "told"),
+    ]:
+        caplog.clear()
+        act()
+        last = [record for record in caplog.records if record.operation != "DescribeTable"][-1]  # type: ignore[attr-defined]
+        assert (last.operation, last.items, last.pipeline) == (operation, items, about)  # type: ignore[attr-defined]
 
 
 def test_a_run_begins_and_ends(store: Store) -> None:

@@ -17,6 +17,7 @@ from spark_dynamo.errors import (
     ValidationError,
     VersionConflictError,
 )
+from spark_dynamo.metadata.caching import MemoryCache
 from spark_dynamo.metadata.repositories import (
     AsyncPipelineConfigRepository,
     AsyncTransaction,
@@ -90,6 +91,22 @@ def test_an_exception_in_the_block_sends_nothing(store: Store) -> None:
     assert store.pipelines.get("never") is None
     with Transaction():
         pass
+
+
+def test_each_repositorys_cache_learns_of_what_was_written(store: Store) -> None:
+    store.pipelines.create(pipeline("cached", description="old"), overwrite=True)
+    store.tables.create_table_config("cached", **TABLE, description="old")
+    pipelines = PipelineConfigRepository(store.config(), cache=MemoryCache())
+    tables = TableConfigRepository(store.config(), cache=MemoryCache())
+    again = TableConfigRepository(store.config(), cache=MemoryCache())
+    for repository in (pipelines, tables, again):
+        assert repository.get_or_raise("cached").description == "old"
+    with Transaction() as together:
+        together.check(store.runs, "nothing", exists=False)
+        together.update(pipelines, "cached", {"description": "new"})
+        together.update(tables, "cached", {"description": "new"})
+        together.check(again, "orders")
+    assert [r.get_or_raise("cached").description for r in (pipelines, tables, again)] == ["new"] * 3
 
 
 def test_what_a_transaction_can_not_hold_is_refused_at_once(store: Store) -> None:

@@ -19,6 +19,7 @@ from spark_dynamo.run_logs.connect import ConnectWatch
 from spark_dynamo.run_logs.context import pipeline_run
 from spark_dynamo.run_logs.failures import failure_of
 from spark_dynamo.run_logs.process import close_recorders, flush_recorders
+from spark_dynamo.run_logs.registration import register_run_listener
 from spark_dynamo.run_logs.run import Run
 from spark_dynamo.run_logs.settings import RunSettings
 from spark_dynamo.run_logs.streaming import StreamRuns
@@ -419,6 +420,15 @@ def test_a_streaming_query_is_a_run_of_its_own(connect: Any, table: RunTable, pa
     log = log_of(table, query)
     assert (log.status, log.rows_read, log.metrics_source) == (RunStatus.SUCCESS, 1000, "connect")
     assert log.tags == {"query_id": query.id, "query_run_id": query.runId, "query_name": "numbers"}
+
+
+def test_a_session_is_as_it_was_when_it_is_watched_no_more(connect: Any, table: RunTable) -> None:
+    rounds = []
+    for _ in range(3):
+        register_run_listener(connect, pipeline_id="rounds", config=table.config()).unregister()
+        rounds.append((list(vars(connect)), list(vars(connect.client))))
+    assert rounds[0] == rounds[1] == rounds[2]
+    assert "stop" not in vars(connect)
 
 
 def test_a_session_that_is_stopped_ends_its_streams(address: str, table: RunTable) -> None:

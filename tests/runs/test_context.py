@@ -266,7 +266,18 @@ def test_nothing_that_a_body_hands_in_raises(table: RunTable) -> None:
             {"pipeline_id": "p", "log_level": "loud"},
             "log_level 'loud' is none of debug, info, warning, error, critical",
         ),
-        ({"pipeline_id": "p", "lease_seconds": 0}, "lease_seconds 0 must be greater than 0"),
+        ({"pipeline_id": "p", "lease_seconds": 0}, "lease_seconds 0 must be a number of seconds greater than 0"),
+        ({"pipeline_id": "p", "lease_seconds": "30"}, "lease_seconds '30' must be a number of seconds greater than 0"),
+        ({"pipeline_id": "p", "lease_seconds": 1e15}, "lease_seconds 1000000000000000.0 must be a number of seconds"),
+        (
+            {"pipeline_id": "p", "ttl": "3600"},
+            "ttl '3600' must be a number of seconds greater than 0, 3,162,240,000 at most",
+        ),
+        ({"pipeline_id": "p", "ttl": float("nan")}, "ttl nan must be a number of seconds"),
+        ({"pipeline_id": "p", "ttl": timedelta(days=-1)}, "ttl -86400.0 must be a number of seconds"),
+        ({"pipeline_id": "p", "tags": ["a"]}, "tags is a list: give a dict"),
+        ({"pipeline_id": "p", "config_snapshot": "prod"}, "config_snapshot is a str: give a dict"),
+        ({"pipeline_id": "p", "config": "prod"}, "config is a str: give a DynamoDBConfig"),
     ],
 )
 def test_arguments_that_can_not_be_used_are_refused_before_the_body(arguments: dict[str, Any], message: str) -> None:

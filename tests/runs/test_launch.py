@@ -63,6 +63,7 @@ JOBS = {
         "import threading\ndef late():\n    print('late', main_thread.is_alive())\n    raise ValueError('late')\n"
         "main_thread = threading.main_thread()\nthreading.Timer(0.2, late).start()"
     ),
+    "pool.py": "from concurrent.futures import ThreadPoolExecutor\nprint(ThreadPoolExecutor(1).submit(int, 7).result())",
     "interrupt.py": "raise KeyboardInterrupt",
     "missing.py": None,
 }
@@ -84,6 +85,7 @@ def test_files_run_as_python_runs_them(table: RunTable, tmp_path: Path) -> None:
         "exit_told.py": 1,
         "exit_0.py": 0,
         "thread.py": 0,
+        "pool.py": 0,
         "interrupt.py": 130,
         "missing.py": 2,
     }, ended.stderr
@@ -100,6 +102,7 @@ def test_files_run_as_python_runs_them(table: RunTable, tmp_path: Path) -> None:
         "exit_told.py": ("failed", "SystemExit: no input"),
         "exit_0.py": ("success", None),
         "thread.py": ("failed", "ValueError: late"),
+        "pool.py": ("success", None),
         "interrupt.py": ("cancelled", "KeyboardInterrupt:"),
         "missing.py": ("failed", f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'"),
     }
@@ -126,7 +129,10 @@ def builder():
 
 spark = builder().getOrCreate()
 spark.range(7).write.parquet("out")
-assert register_run_listener(spark, pipeline_id="another").run.status == "running"
+with register_run_listener(spark, pipeline_id="another") as own:
+    pass
+own.unregister()  # which the job's own run outlives
+assert own.run.status == "running"
 with pipeline_run(spark, "inner"):
     spark.read.schema("id long").parquet("out").count()
 spark.stop()
@@ -143,6 +149,6 @@ raise SystemExit(len(rows))
     assert "that of `spark-dynamo run`" in ended.stderr
     assert (log.status, log.error_message) == (RunStatus.FAILED, "SystemExit: 7")
     assert (log.rows_written, log.rows_read, inner.rows_read) == (7, 7, 7)
-    assert [stage.stage_name for stage in log.stages] == [f"parquet to {tmp_path}/out", "collect at job.py:21"]
+    assert [stage.stage_name for stage in log.stages] == [f"parquet to {tmp_path}/out", "collect at job.py:24"]
     assert inner.tags["parent_run_id"] == log.run_id
     assert (log.metrics_source, log.metrics_complete) == ("listener", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
@@ -129,6 +131,21 @@ def test_dynamodb_tables_both_ways(spark: SparkSession, table: RunTable, moto_se
     assert moto_server.endpoint not in log.model_dump_json()
 
 
+def test_bytes_that_are_known_in_part_are_not_known(
+    spark: SparkSession, table: RunTable, numbers: Path, moto_server: Server
+) -> None:
+    name = moto_server.create("id:N")
+    moto_server.put(name, *({"id": {"N": str(number)}} for number in range(10)))
+    dynamo = spark.read.format("dynamo-meta").options(**moto_server.options).schema("id long").load(name)
+    parquet = spark.read.schema("id long").parquet(str(numbers))
+    with logged(spark, table) as one_after_the_other:
+        assert (dynamo.count(), parquet.where("id > 1").count()) == (10, 998)
+    with logged(spark, table) as joined:
+        assert parquet.join(dynamo, "id").count() == 10
+    for (log,) in (one_after_the_other, joined):
+        assert (log.rows_read, log.input_data_size_bytes) == (1_010, None)
+
+
 def test_cached_rows_are_read_once(spark: SparkSession, table: RunTable, numbers: Path) -> None:
     frame = spark.read.schema("id long").parquet(str(numbers)).where("id >= 0").cache()
     try:
@@ -210,6 +227,39 @@ def test_nested_and_parallel_runs_have_figures_of_their_own(
     assert len(inner.snapshot().stages) == 2
     assert (outer.snapshot().rows_read, len(outer.snapshot().stages)) == (2_000, 2)
     assert [(log.rows_read, len(log.stages)) for log in threads] == [(1_000, 1), (3_000, 3)]
+
+
+def test_threads_of_a_run_carry_its_tags_where_spark_is_told_so(
+    spark: SparkSession, table: RunTable, numbers: Path
+) -> None:
+    frame = spark.read.schema("id long").parquet(str(numbers)).where("id >= 0")
+    with logged(spark, table, run_id="with, a comma") as logs, ThreadPoolExecutor(2) as pool:
+        counts = [pool.submit(inheritable_thread_target(spark)(frame.count)) for _ in range(2)]
+        assert [count.result() for count in counts] == [1_000, 1_000]
+    assert (rows(logs[0]), logs[0].metrics_complete) == ((2_000, 0), True)
+
+
+def test_work_that_can_not_be_told_apart_is_said_to_be_so(spark: SparkSession, table: RunTable, numbers: Path) -> None:
+    frame = spark.read.schema("id long").parquet(str(numbers)).where("id >= 0")
+
+    async def job(name: str) -> PipelineRunLog:
+        with pipeline_run(spark, name, config=table.config()) as run:
+            await asyncio.sleep(0)
+            frame.count()
+        return run.snapshot()
+
+    async def both() -> list[PipelineRunLog]:
+        return list(await asyncio.gather(job("first"), job("second")))
+
+    first, second = asyncio.run(both())
+    assert (first.metrics_complete, second.metrics_complete) == (False, False)
+    assert f"run {second.run_id} was open in the same thread" in first.log_messages[-1]["message"]
+    with logged(spark, table) as logs:
+        spark.clearTags()
+        spark.sparkContext.clearJobTags()
+        frame.count()
+    assert logs[0].metrics_complete is False
+    assert "cleared the tags" in logs[0].log_messages[-1]["message"]
 
 
 def test_figures_are_there_while_a_run_goes_on(spark: SparkSession, table: RunTable, numbers: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import pytest
 
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.reaper import reap
+from spark_dynamo.run_logs.registration import RunListener
+from spark_dynamo.run_logs.settings import RunSettings
 from tests.conftest import Server
 from tests.runs.tables import RunTable, run_table, until
 
@@ -124,16 +127,28 @@ def test_a_signal_cancels_the_run_and_ends_the_process_as_ever(
     assert log.end_time is not None
 
 
-def test_a_killed_driver_leaves_a_run_that_the_reaper_marks_as_lost(table: RunTable, tmp_path: Path) -> None:
+def test_a_killed_driver_leaves_a_run_that_the_next_listener_marks_as_lost(table: RunTable, tmp_path: Path) -> None:
     with process(OPEN, table.environment(), tmp_path) as open_run:
         assert open_run.stdout is not None
         assert open_run.stdout.readline() == "True\n"
-        pid = open_run.pid
         first = table.server.items(table.name)[0]["lease_expires_at"]
         until(lambda: table.server.items(table.name)[0]["lease_expires_at"] != first)  # it lives
         open_run.kill()
         open_run.wait(10)
     assert only(table).status is RunStatus.RUNNING
+    run_id = only(table).run_id
+    until(lambda: table.server.items(table.name)[0]["lease_expires_at"]["S"] < datetime.now(UTC).isoformat())
+    with RunListener(RunSettings(pipeline_id="the next one", config=table.config())):
+        until(lambda: table.log(run_id).status is RunStatus.LOST)
+
+
+def test_the_reaper_marks_open_stages_and_says_whose_they_were(table: RunTable, tmp_path: Path) -> None:
+    with process(OPEN, table.environment(), tmp_path) as open_run:
+        assert open_run.stdout is not None
+        assert open_run.stdout.readline() == "True\n"
+        pid = open_run.pid
+        open_run.kill()
+        open_run.wait(10)
     lost: list[Any] = []
     until(lambda: lost.extend(reap(table.config())) or lost)
     log = only(table)
@@ -183,6 +198,33 @@ with pipeline_run(None, "parent") as run:
         }
     )
     assert "what it is told now is not noted (Logged)" in stderr
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["nobody listens", "nobody answers"])
+def test_a_terminated_process_leaves_a_file_where_there_is_no_server(
+    table: RunTable, tmp_path: Path, silent: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if not silent:
+            listener.close()
+        code = """
+with pipeline_run(None, "ended"):
+    pass
+with pipeline_run(None, "open"):
+    print("open", flush=True)
+    time.sleep(60)
+"""
+        with process(code, table.environment(endpoint), tmp_path) as ended:
+            assert ended.stdout is not None
+            ended.stdout.readline()
+            ended.terminate()
+            stderr = ended.communicate(timeout=60)[1]
+    assert ended.returncode == -signal.SIGTERM
+    (path,) = tmp_path.glob("spark-dynamo-missed-runs-*.jsonl")
+    assert str(path) in stderr
+    logs = [PipelineRunLog.model_validate_json(line) for line in path.read_text().splitlines()]
+    assert {log.pipeline_id: log.status.value for log in logs} == {"ended": "success", "open": "cancelled"}
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["nobody listens", "nobody answers"])

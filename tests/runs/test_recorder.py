@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from spark_dynamo.aws.client import Connection
 from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunStatus
 from spark_dynamo.metadata.repositories import PipelineRunLogsRepository
 from spark_dynamo.run_logs.events import Checked, Ended, Event, Logged, StageEnded, StageStarted
+from spark_dynamo.run_logs.others import Others
+from spark_dynamo.run_logs.reaper import reap
 from spark_dynamo.run_logs.recorder import Recorder
 from spark_dynamo.run_logs.state import RunState
 from spark_dynamo.run_logs.store import LEASE, NUMBER, OWNER, RunStore
@@ -217,6 +219,19 @@ def test_two_writers_of_one_live_run_lose_nothing(table: RunTable, make: Make) -
     assert {stage.status for stage in log.stages} == {RunStatus.CANCELLED}
 
 
+def test_what_only_a_lost_answer_tells_of_is_no_others() -> None:
+    def messages(*texts: str) -> Any:
+        return {"log_messages": {"L": [{"M": {"message": {"S": text}}} for text in texts]}}
+
+    others = Others()
+    others.attempted(messages("a", "b"))
+    others.written(messages("a", "b"))
+    others.attempted(messages("a", "left out: 1", "c"))  # takes effect, but its answer is lost
+    others.attempted(messages("a", "left out: 2", "d"))
+    others.found(messages("a", "left out: 1", "c", "theirs"))
+    assert others.joined(messages("a", "left out: 2", "d")) == messages("a", "left out: 2", "d", "theirs")
+
+
 def test_a_list_that_is_none_is_replaced(table: RunTable, make: Make) -> None:
     row = {"run_id": {"S": "r1"}, "status": {"S": "pending"}, "log_messages": {"S": "odd"}}
     table.server.put(table.name, row)
@@ -245,13 +260,8 @@ def test_only_its_own_driver_knows_better_than_lost(table: RunTable, make: Make)
     recorder, state = make(table.store()), state_of()
     recorder.changed(state)
     assert recorder.flush()
-    table.server.client.update_item(
-        TableName=table.name,
-        Key={"run_id": {"S": "r1"}},
-        UpdateExpression="SET #s = :lost",
-        ExpressionAttributeNames={"#s": "status"},
-        ExpressionAttributeValues={":lost": {"S": "lost"}},
-    )
+    assert [run.run_id for run in reap(table.store(), now=now() + timedelta(hours=1))] == ["r1"]
+    assert "Lost" in (table.log("r1").error_message or "")
     state.apply(Logged("I am alive", now()))
     recorder.changed(state)
     assert recorder.flush()
@@ -259,7 +269,7 @@ def test_only_its_own_driver_knows_better_than_lost(table: RunTable, make: Make)
     recorder.changed(end(state))
     assert recorder.flush()
     assert table.log("r1") == state.snapshot()
-    assert table.log("r1").status is RunStatus.SUCCESS
+    assert (table.log("r1").status, table.log("r1").error_message) == (RunStatus.SUCCESS, None)
 
 
 def test_another_end_stays_as_it_is(table: RunTable, make: Make) -> None:

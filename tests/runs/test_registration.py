@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.context import current_run, pipeline_run
 from spark_dynamo.run_logs.process import close_recorders
 from spark_dynamo.run_logs.registration import register_run_listener
+from spark_dynamo.run_logs.run import Run
 from spark_dynamo.run_logs.uncaught import Outcome
 from tests.conftest import Server
 from tests.runs.tables import RunTable, run_table
@@ -111,6 +112,27 @@ def test_a_session_has_one_listener(spark: SparkSession, table: RunTable) -> Non
         assert other.run_id != listener.run_id
     with pytest.raises(ConfigurationError, match="pipeline_id"):
         register_run_listener(spark, pipeline_id="")
+    with pytest.raises(ConfigurationError, match="spark is a NoneType: give a SparkSession"):
+        register_run_listener(None, pipeline_id="none")
+
+
+def test_a_run_within_a_batch_of_a_stream_has_figures_of_its_own(
+    spark: SparkSession, table: RunTable, tmp_path: Path
+) -> None:
+    spark.range(5).coalesce(1).write.parquet(f"{tmp_path}/source")
+    inner: list[Run] = []
+
+    def write(batch: DataFrame, number: int) -> None:
+        with pipeline_run(batch.sparkSession, "inner", config=table.config()) as run:
+            batch.write.mode("append").parquet(f"{tmp_path}/target")
+        inner.append(run)
+
+    with register_run_listener(spark, pipeline_id="batches", config=table.config()):
+        stream = spark.readStream.schema("id long").parquet(f"{tmp_path}/source")
+        query = stream.writeStream.foreachBatch(write).trigger(availableNow=True)
+        query.option("checkpointLocation", f"{tmp_path}/checkpoint").start().awaitTermination(60)
+    log = inner[0].snapshot()
+    assert (log.rows_written, len(log.stages), log.metrics_complete) == (5, 1, True)
 
 
 def test_an_error_in_a_block_of_a_listener_fails_its_run(spark: SparkSession, table: RunTable) -> None:

@@ -9,6 +9,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import typing
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -366,6 +367,22 @@ def test_fields_keep_the_order_of_the_model() -> None:
         (list, "x", "list has no Spark type. Say what it holds, as in list[str]"),
         (dict, "x", "Say what it holds, as in dict[str, int], or dict[str, Any]"),
         (tuple, "x", "tuple has no Spark type. Say what it holds, as in tuple[str, ...]"),
+        *(
+            (getattr(typing, name), "x", f"{name} has no Spark type. {hint}")
+            for name, hint in {
+                "List": "Say what it holds, as in list[str]",
+                "Set": "Say what it holds, as in set[str]",
+                "FrozenSet": "Say what it holds, as in frozenset[str]",
+                "Deque": "Say what it holds, as in deque[str]",
+                "Sequence": "Say what it holds, as in Sequence[str]",
+                "Dict": "Say what it holds, as in dict[str, int], or dict[str, Any]",
+                "Mapping": "Say what it holds, as in Mapping[str, int]",
+                "OrderedDict": "Say what it holds, as in OrderedDict[str, int]",
+                "Tuple": "Use tuple[X, ...], or a model",
+            }.items()
+        ),
+        (collections.deque, "x", "deque has no Spark type. Say what it holds, as in deque[str]"),
+        (BaseModel, "x", "BaseModel itself has no fields. Use one of its subclasses, or Any"),
         (tuple[()], "x", "has no Spark type. Use tuple[X, ...], or a model"),
         (tuple[int, complex], "x._2", "complex has no Spark type"),
         (Callable[[int], int], "x", "has no Spark type"),
@@ -435,7 +452,9 @@ def test_the_path_leads_through_models() -> None:
         struct_type(create_model("Customer", orders=(list[order], ...)))  # type: ignore[valid-type]
 
 
-@pytest.mark.parametrize("given", [int, Price(amount=Decimal(1)), "Price", dict[str, Any], Nothing, Root, list[Price]])
+@pytest.mark.parametrize(
+    "given", [pydantic.BaseModel, int, Price(amount=Decimal(1)), "Price", dict[str, Any], Nothing, Root, list[Price]]
+)
 def test_only_models_with_fields_have_a_schema(given: Any) -> None:
     with pytest.raises(SchemaError, match=r"is no Pydantic model|has no fields"):
         struct_type(given)

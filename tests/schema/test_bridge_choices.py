@@ -33,7 +33,7 @@ from pydantic import (
 from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import DecimalType, StructType
 
-from spark_dynamo.errors import SchemaError
+from spark_dynamo.errors import ConfigurationError, SchemaError
 from spark_dynamo.schema.annotations.reference import annotation_types
 from spark_dynamo.schema.bridge import _made_once, node_of, struct_type
 from spark_dynamo.schema.extras import open_structs
@@ -65,6 +65,41 @@ def refusal(model: Any, **choices: Any) -> SchemaError:
     with pytest.raises(SchemaError) as caught:
         struct_type(model, **choices)
     return caught.value
+
+
+# ---------------------------------------------------------------------------------------------------- policies
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"integers": "bound"}, "integers must be one of bigint, bounds, not 'bound'. Did you mean 'bounds'?"),
+        (
+            {"scalar_unions": "varaint"},
+            "scalar_unions must be one of error, string, variant, not 'varaint'. Did you mean 'v",
+        ),
+        (
+            {"model_unions": "merged"},
+            "model_unions must be one of error, merge, variant, not 'merged'. Did you mean 'merge'?",
+        ),
+        ({"model_unions": ["merge"]}, "model_unions must be one of error, merge, variant, not ['merge']"),
+        ({"time": "str"}, "time must be one of string, time, not 'str'. Did you mean 'string'?"),
+        ({"recursion": -1}, "recursion must be a number of levels from 0 on, not -1"),
+        ({"recursion": "2"}, "recursion must be one of error, variant or a number of levels from 0 on, not '2'"),
+        ({"recursion": True}, "recursion must be one of error, variant or a number of levels from 0 on, not True"),
+        ({"decimal": "DECIMAL(10,2)"}, "decimal must be a DecimalType, as in DecimalType(10, 2), not 'DECIMAL(10,2)'"),
+    ],
+)
+def test_choices_that_no_policy_has(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        SchemaPolicy(**given)
+    assert str(caught.value).startswith(f"SchemaPolicy's {said}")
+
+
+@pytest.mark.parametrize("given", [42, DecimalType, None])
+def test_types_that_no_field_has(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="SparkType's kind must be a type as SQL writes it, or a DataType"):
+        SparkType(given)
 
 
 # ---------------------------------------------------------------------------------------------------- scalars

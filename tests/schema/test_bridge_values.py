@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import ipaddress
 import math
 import pickle
@@ -14,15 +15,17 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pyarrow as pa
 import pydantic
 import pytest
 import typing_extensions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
+from pydantic import AliasChoices, AliasPath, AwareDatetime, BaseModel, ConfigDict, Field, create_model
 from pyspark.sql.pandas.types import to_arrow_type
 
+from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.bridge import node_of
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
 from spark_dynamo.wire.types import arrow_type
@@ -67,6 +70,53 @@ class Ids(pydantic.RootModel[list[UUID]]):
     pass
 
 
+@dataclasses.dataclass
+class Box:
+    """Only its `width` is taken by `__init__`."""
+
+    width: int
+    colour: Plain = dataclasses.field(init=False)
+    inner: Child | None = dataclasses.field(init=False, default=None)
+    _area: int = dataclasses.field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.colour, self._area = Plain.A, self.width**2
+
+
+@pydantic.dataclasses.dataclass(frozen=True)
+class Frozen:
+    x: int
+    y: int = Field(default=0, init=False)
+
+
+def changed(instance: Any, **held: Any) -> Any:
+    for name, value in held.items():
+        object.__setattr__(instance, name, value)
+    return instance
+
+
+class Elsewhere(BaseModel):
+    """All that it holds is found inside other values, or in one that another field has the name of."""
+
+    city: str = Field("", validation_alias=AliasPath("address", "city"))
+    code: Plain | None = Field(None, validation_alias=AliasPath("address", "codes", -1))
+    first: int = Field(0, validation_alias=AliasChoices(AliasPath("numbers", 0), AliasPath("numbers", "first")))
+    numbers: list[int] = Field([], validation_alias=AliasChoices("counts", AliasPath("more", "numbers")))
+    a: int = Field(1, alias="b")
+    b: int = Field(2, alias="a")
+
+
+class Crossed(BaseModel, populate_by_name=True):
+    a: int = Field(alias="b")
+    b: int = Field(alias="a")
+    c: int = Field(0, validation_alias=AliasPath("deep", "c"))
+
+
+class Named(BaseModel, validate_by_alias=False, validate_by_name=True):
+    a: int = Field(alias="b")
+    b: int = Field(alias="a")
+
+
 class Child(BaseModel):
     day: date
 
@@ -105,6 +155,14 @@ ROUND: list[tuple[Any, Any]] = [
     (Options, {"name": Plain.B, "depth": 3}),
     (Point, Point(1, c=Plain.A)),  # type: ignore[call-arg]
     (Ids, Ids([SOME_ID])),
+    (Box, Box(3)),
+    (Box, changed(Box(3), colour=Plain.B, inner=Child(day=date(2024, 1, 1)), _area=8)),
+    (list[Frozen], [changed(Frozen(1), y=5)]),
+    (Elsewhere, Elsewhere()),
+    (Elsewhere, Elsewhere().model_copy(update={"city": "Rome", "code": Plain.B, "first": 3, "numbers": [1], "a": 5})),
+    (dict[str, Elsewhere], {"x": Elsewhere().model_copy(update={"city": "Rome"})}),
+    (Crossed, Crossed(b=1, a=2).model_copy(update={"c": 3})),
+    (Named, Named(a=1, b=2)),  # type: ignore[call-arg]
     (list[Ids | None], [Ids([]), None]),
     (dict[str, Child], {"a": Child(day=date(2024, 1, 1))}),
     (Annotated[int, SparkType("DECIMAL(20,0)")], 2**63),
@@ -195,6 +253,15 @@ LOUD: list[tuple[Any, Any, str]] = [
     (timedelta, timedelta.max, "too large"),
     (date, datetime(2024, 1, 1, 5), "is a datetime, not a date"),
     (pydantic.NaiveDatetime, datetime(2024, 1, 1, tzinfo=UTC), "has a time zone, which TIMESTAMP_NTZ can't hold"),
+    (datetime, pd.Timestamp("2024-01-01 00:00:00.123456789Z"), "has nanoseconds, and a column ends with microseconds"),
+    (list[AwareDatetime], [pd.Timestamp("2024-01-01 00:00:00.000000001Z")], "has nanoseconds"),
+    (pydantic.NaiveDatetime, pd.Timestamp("2024-01-01 00:00:00.000000001"), "has nanoseconds"),
+    (timedelta, pd.Timedelta("1ns"), "has nanoseconds"),
+    (Any, {"at": pd.Timestamp("2024-01-01 00:00:00.000000001")}, "has nanoseconds"),
+    (Any, [pd.Timedelta("1ns")], "has nanoseconds"),
+    (Child, {"day": date(2024, 1, 1)}, r"^x \(Child\) is a dict, and no Child"),
+    (Box, [1], r"^x \(Box\) is a list, and no Box"),
+    (Box, Box, r"^x \(Box\) is a type, and no Box"),
     (str, "\ud800", "surrogates not allowed"),
     (str, None, "^x is None, which its type doesn't allow"),
     (list[str], ["a", None], r"^x\[\] holds None, which its type doesn't allow"),
@@ -223,6 +290,43 @@ def test_what_does_not_fit_is_loud(annotation: Any, value: Any, problem: str) ->
     node = node_of(model)
     with pytest.raises((ValueError, TypeError, OverflowError, pa.ArrowException), match=problem):
         through_arrow(node, model.model_construct(x=value))
+
+
+def test_times_of_pandas_without_nanoseconds_come_back() -> None:
+    assert back(datetime, pd.Timestamp("2024-01-01 00:00:00.123456Z")) == datetime(
+        2024, 1, 1, 0, 0, 0, 123456, tzinfo=UTC
+    )
+
+
+def test_what_validation_would_find_elsewhere_is_loud_unless_it_is_the_same() -> None:
+    class Event(BaseModel):
+        payload: dict[str, str | None]
+        city: str = Field("Rome", validation_alias=AliasPath("payload", "city"))
+        day: date = Field(date(2024, 1, 1), alias="at")
+        at: date = date(2024, 1, 1)
+
+    node = node_of(Event)
+    for payload in ({"city": "Paris"}, {}):
+        event = Event.model_validate({"payload": payload})
+        assert Event.model_validate(through_arrow(node, event)) == event
+    for update in ({"city": "Oslo"}, {"payload": {}, "city": "Paris"}, {"day": date(2025, 1, 1)}):
+        other = Event.model_validate({"payload": {"city": "Paris"}}).model_copy(update=update)
+        with pytest.raises(
+            SchemaError, match=r"^Field '(city|at)': its value can't be handed back, as validation takes"
+        ):
+            through_arrow(node, other)
+
+
+def test_what_an_init_does_not_take_is_validated() -> None:
+    model = create_model("Model", x=(Frozen, ...), y=(Box, ...))
+    load = node_of(model).load
+    assert load is not None
+    missing = model.model_validate(load({"x": {"x": 1}, "y": {"width": 2}}))
+    assert missing == model(x=Frozen(1), y=Box(2))
+    with pytest.raises(pydantic.ValidationError, match="colour"):
+        load({"x": {"x": 1}, "y": {"width": 2, "colour": "green"}})
+    with pytest.raises(pydantic.ValidationError, match=r"y\.width\n"):
+        model.model_validate(load({"x": {"x": 1}, "y": {"width": "two", "colour": "a"}}))
 
 
 def test_two_values_that_are_one_in_a_set_are_loud() -> None:

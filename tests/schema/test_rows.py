@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import orjson
 import pyarrow as pa
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AliasPath, AwareDatetime, BaseModel, Field, SecretStr
 
 import spark_dynamo.schema.items
 import spark_dynamo.schema.rows
@@ -89,6 +89,72 @@ def test_the_metadata_models_come_back() -> None:
         assert items.decode(b'{"Items":[%s]}' % text.encode()) == [model]
 
 
+class Customer(BaseModel):
+    customer_id: str
+    city: str = Field("", validation_alias=AliasPath("address", "city"))
+    secret: SecretStr = SecretStr("")
+    seen: AwareDatetime | None = None
+    money: Money | None = None
+
+
+def test_what_is_found_inside_another_value_comes_back() -> None:
+    ada = Customer.model_validate({"customer_id": "a", "address": {"city": "Rome"}})
+    assert ada.city == "Rome"
+    rows = ModelRows(Customer, node_of(Customer))
+    assert list(rows.models([rows.batch([ada])])) == [ada]
+    items = ModelItems(Customer, table="customers")
+    (text,) = items.encode([ada]).to_pylist()
+    assert items.decode(b'{"Items":[%s]}' % text.encode()) == [ada]
+
+
+@pytest.mark.parametrize(
+    ("bad", "problems"),
+    [
+        (
+            Customer.model_construct(),
+            {"customer_id": "it can't be read: 'Customer' object has no attribute 'customer_id'"},
+        ),
+        (
+            Customer(customer_id="a").model_copy(update={"secret": "not told"}),
+            {"secret": "a str is no string: 'str' object has no attribute 'get_secret_value'"},
+        ),
+        (
+            Customer(customer_id="a").model_copy(update={"money": {"amount": 2}}),
+            {
+                "money": "{'amount': 2} is no struct<amount:decimal(12,2),currency:string>: money (Money) is a dict, and no Money"
+            },
+        ),
+    ],
+)
+def test_what_was_never_validated_is_named_with_row_and_field(bad: Customer, problems: dict[str, str]) -> None:
+    rows = ModelRows(Customer, node_of(Customer))
+    with pytest.raises(ValidationError, match="^Row 1 is a Customer that doesn't fit its columns") as caught:
+        rows.batch([Customer(customer_id="b"), bad])
+    assert caught.value.errors == problems
+
+
+def test_a_time_that_python_cannot_hold_is_named_with_row_and_field() -> None:
+    rows = ModelRows(Customer, node_of(Customer))
+    good = rows.batch([Customer(customer_id="a"), Customer(customer_id="b")])
+    late = pa.array([None, 253402300800000000]).cast(rows.arrow_schema.field("seen").type)
+    with pytest.raises(ValidationError, match="^1 of the values can't become fields of Customer") as caught:
+        list(rows.models([good, good.set_column(3, "seen", late)]))
+    assert list(caught.value.errors) == ["row 3: seen"]
+    assert "that Python can't hold: " in caught.value.errors["row 3: seen"]
+
+
+def test_an_extra_column_does_not_take_the_place_of_a_field() -> None:
+    class Kept(BaseModel, extra="allow"):
+        price: int = Field(alias="Price")
+
+    rows = ModelRows(Kept, node_of(Kept))
+    batch = rows.batch([Kept(Price=1)])
+    (kept,) = rows.models([batch.append_column("color", pa.array(["red"]))])
+    assert kept == Kept(Price=1, color="red")  # type: ignore[call-arg]
+    with pytest.raises(SchemaError, match="^Field 'Price': an extra column has the name by which"):
+        list(rows.models([batch.append_column("Price", pa.array([2]))]))
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
@@ -139,21 +205,21 @@ def test_a_model_without_a_dynamodb_form_has_no_items() -> None:
         ModelItems(Scores, table="scores")
 
 
-class Customer(BaseModel):
+class Member(BaseModel):
     schema_version: ClassVar[int] = 2
 
     customer_id: str
     name: str
 
 
-@migration(Customer, from_version=1)
+@migration(Member, from_version=1)
 def one_name(item: dict[str, Any]) -> dict[str, Any]:
     return {"customer_id": item["customer_id"], "name": f"{item['first']} {item['last']}"}
 
 
 def test_items_carry_the_version_and_older_ones_are_upgraded() -> None:
-    items = ModelItems(Customer, table="customers", key_names=["customer_id"])
-    new = Customer(customer_id="b", name="Grace Hopper")
+    items = ModelItems(Member, table="customers", key_names=["customer_id"])
+    new = Member(customer_id="b", name="Grace Hopper")
     (text,) = items.encode([new]).to_pylist()
     assert orjson.loads(text) == {
         "customer_id": {"S": "b"},
@@ -161,14 +227,14 @@ def test_items_carry_the_version_and_older_ones_are_upgraded() -> None:
         "schema_version": {"N": "2"},
     }
     old = '{"customer_id":{"S":"a"},"first":{"S":"Ada"},"last":{"S":"Lovelace"}}'
-    assert items.decode(f'{{"Items":[{old},{text}]}}'.encode()) == [Customer(customer_id="a", name="Ada Lovelace"), new]
+    assert items.decode(f'{{"Items":[{old},{text}]}}'.encode()) == [Member(customer_id="a", name="Ada Lovelace"), new]
     newer = '{"customer_id":{"S":"a"},"schema_version":{"N":"3"}}'
     with pytest.raises(NewerVersionError, match="up to version 2"):
         items.decode(f'{{"Items":[{newer}]}}'.encode())
 
 
 def test_one_item_of_an_older_version_is_upgraded_as_well() -> None:
-    items = ModelItems(Customer, table="customers", key_names=["customer_id"], envelope="Item")
+    items = ModelItems(Member, table="customers", key_names=["customer_id"], envelope="Item")
     old = b'{"Item":{"customer_id":{"S":"a"},"first":{"S":"Ada"},"last":{"S":"Lovelace"}}}'
-    assert items.decode(old) == [Customer(customer_id="a", name="Ada Lovelace")]
+    assert items.decode(old) == [Member(customer_id="a", name="Ada Lovelace")]
     assert items.decode(b"{}") == []

@@ -35,6 +35,16 @@ class Dropped(Order, extra="ignore"):
     pass
 
 
+class OpenLine(Money, extra="allow"):
+    pass
+
+
+class OpenLines(BaseModel):
+    order_id: str
+    lines: list[OpenLine]
+    named: dict[str, Dropped] = {}
+
+
 @pytest.fixture
 def berlin(spark: SparkSession) -> Iterator[SparkSession]:
     """A session zone with hours that come twice and hours that never come."""
@@ -90,6 +100,28 @@ def test_extra_columns_are_what_the_model_says(spark: SparkSession) -> None:
     (kept,) = to_models(frame, Kept)
     assert kept.__pydantic_extra__ == {"color": 7}
     assert to_models(frame, Dropped) == [Dropped(order_id="a")]
+
+
+def test_extra_fields_of_models_within_are_what_these_models_say(spark: SparkSession) -> None:
+    line = "named_struct('amount', 3Y, 'currency', 'USD', 'note', 'x')"
+    frame = spark.sql(f"SELECT 'a' AS order_id, array({line}) AS lines")
+    for model in (Order, Kept, Dropped):
+        with pytest.raises(
+            SchemaMismatchError, match=rf"model {model.__name__} asks for. lines\[\].note: not in the model"
+        ):
+            to_models(frame, model)
+    named = f"map('k', named_struct('order_id', 'b', 'count', 2, 'lines', array({line})))"
+    open_line = OpenLine(amount=Decimal(3), currency="USD", note="x")  # type: ignore[call-arg]
+    assert to_models(frame, OpenLines) == [OpenLines(order_id="a", lines=[open_line])]
+    with pytest.raises(SchemaMismatchError) as caught:
+        to_models(spark.sql(f"SELECT 'a' AS order_id, array({line}) AS lines, {named} AS named, 1 AS color"), OpenLines)
+    assert caught.value.problems == {"color": "not in the model"}
+    with pytest.raises(SchemaMismatchError) as caught:
+        to_models(spark.sql(f"SELECT 'a' AS order_id, array({line}) AS lines, {named} AS named"), OpenLines)
+    assert caught.value.problems == {"named{}.lines[].note": "not in the model"}
+    named = "map('k', named_struct('order_id', 'b', 'count', 2, 'lines', array(), 'note', 'x'))"
+    (found,) = to_models(spark.sql(f"SELECT 'a' AS order_id, array({line}) AS lines, {named} AS named"), OpenLines)
+    assert found == OpenLines(order_id="a", lines=[open_line], named={"k": Dropped(order_id="b", count=2)})
 
 
 def test_rows_that_the_model_refuses_are_named(spark: SparkSession) -> None:

@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, moto_server: Server) ->
     with pytest.raises(
         OptionError, match="Option 'badItems' names folder '.*/file/below', which can't be written: Not a dir"
     ):
-        destination.check(moto_server.connection)
+        destination.checked(moto_server.connection)
 
 
 def test_a_bucket_that_is_not_there(moto_server: Server, s3: Any) -> None:
@@ -195,21 +195,21 @@ def test_a_bucket_that_is_not_there(moto_server: Server, s3: Any) -> None:
     with pytest.raises(
         OptionError, match="'badItems' names 's3://no-such-bucket-here/x', and S3 has no bucket 'no-such-buck"
     ):
-        destination.check(moto_server.connection)
+        destination.checked(moto_server.connection)
     destination = Destination.parse("badItems", f"s3://{s3('bucket')}")
-    destination.check(moto_server.connection)
+    destination.checked(moto_server.connection)
 
 
 def test_s3_that_cannot_be_reached(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     connection = replace(moto_server.connection, max_attempts=1)
     with pytest.raises(OptionError, match=r"names 's3://lake', and S3 can't be reached: .*AWS_ENDPOINT_URL_S3"):
-        Destination.parse("badItems", "s3://lake").check(connection)
+        Destination.parse("badItems", "s3://lake").checked(connection)
 
 
 def test_tables_that_cannot_hold_rejected_rows(moto_server: Server) -> None:
     def check(table: str, written: str | None = None) -> None:
-        Destination.parse("badItems", f"dynamodb://{table}").check(moto_server.connection, written)
+        Destination.parse("badItems", f"dynamodb://{table}").checked(moto_server.connection, written)
 
     with pytest.raises(OptionError, match="'badItems' names 'dynamodb://no-such-table', and DynamoDB has no table"):
         check("no-such-table")
@@ -252,7 +252,7 @@ class _Kept:
     def names(self) -> list[str]:
         if self.destination.kind == "folder":
             root = Path(self.destination.place)
-            return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+            return sorted(str(path.relative_to(root)) for path in root.rglob("*/*") if path.is_file())
         client = s3_client(self.server.connection)
         listed = client.list_objects_v2(Bucket=self.destination.place)
         return [found["Key"].removeprefix("some/prefix/") for found in listed.get("Contents", [])]
@@ -269,7 +269,7 @@ class _Kept:
 def kept(request: pytest.FixtureRequest, tmp_path: Path, moto_server: Server, s3: Callable[[str], str]) -> _Kept:
     place = str(tmp_path / "rejected") if request.param == "folder" else f"s3://{s3('rejects')}/some/prefix"
     destination = Destination.parse("badItems", place)
-    destination.check(moto_server.connection, "orders")
+    destination.checked(moto_server.connection, "orders")
     return _Kept(destination, moto_server)
 
 
@@ -313,6 +313,33 @@ def test_a_task_that_runs_again_replaces_its_lines(kept: _Kept) -> None:
     assert kept.names() == [NAME.replace("7", "8")]
 
 
+def test_a_folder_of_another_machine_is_an_error(tmp_path: Path, moto_server: Server) -> None:
+    """The same path leads to another disk, or to a shared one, which the driver's mark tells apart."""
+    place, elsewhere = tmp_path / "rejected", tmp_path / "elsewhere"
+    destination = Destination.parse("badItems", str(place)).checked(moto_server.connection)
+    again = Destination.parse("badItems", str(place)).checked(moto_server.connection)
+    assert destination == again  # a folder has one mark, whatever number of writes
+    place.rename(elsewhere)
+
+    def run() -> None:
+        with destination.open(moto_server.connection, write_id="w", partition=0) as rejects:
+            rejects.add(b"{}")
+            rejects.publish()
+
+    for made in (False, True):
+        if made:
+            Destination.parse("badItems", str(place)).checked(moto_server.connection)  # as another driver does
+        with pytest.raises(
+            OptionError,
+            match=r"'badItems' names folder '.*', and where this task runs that is not the driver's; .* or s3://bucket/",
+        ):
+            run()
+    place.rename(tmp_path / "local")
+    elsewhere.rename(place)
+    run()
+    assert [path.name for path in (place / "w").iterdir()] == ["part-00000-badItems.jsonl"]
+
+
 def test_two_options_may_share_a_place(tmp_path: Path, moto_server: Server) -> None:
     for option in ("badItems", "conditionFailed"):
         with Destination.parse(option, str(tmp_path)).open(
@@ -345,7 +372,7 @@ def test_threads_may_add_at_once(tmp_path: Path, moto_server: Server) -> None:
 def test_a_table_holds_each_line_as_an_item(server: Server, sort: str | None) -> None:
     table = server.create("pk:S", sort)
     destination = Destination.parse("badItems", f"dynamodb://{table}")
-    destination.check(server.connection, "orders")
+    destination.checked(server.connection, "orders")
     lines = [*bad_lines(), *bad_lines()[:1]]
     for partition, before in ((0, 0), (0, 3), (1, 3)):  # the first one runs twice
         with destination.open(server.connection, write_id="w", partition=partition) as rejects:

@@ -129,7 +129,7 @@ def test_an_epoch_of_all_operations_is_replayed(stream: Stream) -> None:
     query = stream.write(frame, table, **options)
     assert epochs(query) == [(1, 5, 5)]
     assert by_key(*stream.server.items(table)) == after
-    files = [file for file in (stream.folder / "rejected").rglob("*") if file.is_file()]
+    files = [file for file in (stream.folder / "rejected").rglob("*/*") if file.is_file()]
     assert [file.parent for file in files] == [stream.folder / "rejected" / query.id / "1"]
     lines = [json.loads(line) for line in files[0].read_text().splitlines()]
     assert [line["item"]["id"]["S"] for line in lines] == ["stale"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.conftest import Server
@@ -22,7 +23,8 @@ result = sorted(row.id for row in rows)
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[Driver]:
-    with spark_driver({"spark.master": "local[2,3]"}) as started:  # three attempts; local[2] has one
+    # three attempts, where local[2] has one; no task runs twice at once on one machine, but each knows that some might
+    with spark_driver({"spark.master": "local[2,3]", "spark.speculation": "true"}) as started:
         yield started
 
 
@@ -47,6 +49,26 @@ def test_a_failed_task_is_run_again(moto_server: Server, driver: Driver) -> None
             if operation == "Scan" and "ExclusiveStartKey" not in request
         ]
         assert len(first_pages) > 4  # the segments of the failed task were begun twice
+
+
+_INSERT = """
+frame = spark.range(20).selectExpr("concat('item-', id) AS id", "id AS n")
+frame.write.format("dynamo-meta").options(**options).option("operation", "insert").mode("append").save(table)
+result = None
+"""
+
+
+def test_with_speculation_the_first_attempt_may_find_what_the_second_has_written(
+    moto_server: Server, driver: Driver, tmp_path: Path
+) -> None:
+    table = moto_server.create()
+    moto_server.put(table, *({"id": {"S": f"item-{n}"}, "n": {"N": f"{n}"}} for n in range(5, 12)))
+    moto_server.put(table, {"id": {"S": "item-3"}, "n": {"N": "7"}})
+    options = {**moto_server.options, "conditionFailed": str(tmp_path)}
+    driver.run(_INSERT, options=options, table=table)
+    (line,) = [line for file in tmp_path.rglob("part-*") for line in file.read_text().splitlines()]
+    assert orjson.loads(line)["stored"] == {"id": {"S": "item-3"}, "n": {"N": "7"}}
+    assert len(moto_server.items(table)) == 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which processes write is read from /proc")

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from spark_dynamo.aws import requests as requests_module
+from spark_dynamo.aws import transactions
 from spark_dynamo.errors import RequestFailedError
 from spark_dynamo.source.write_plan import WritePlan
 from spark_dynamo.source.write_task import WriteTask, Written
@@ -24,6 +25,7 @@ from tests.source import write_model as model
 from tests.source.write_model import BY_COLUMN, CONDITIONS, SCHEMA, Condition, Item, Options, Outcome, Row, Table
 
 ROWS = 30
+ROWS_AT_ONCE = 5  # in a batch, and in a transaction
 MIXTURE = (
     "ThrottlingException",
     "InternalServerError",
@@ -46,6 +48,7 @@ MIXTURE = (
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests_module, "_FIRST_DELAY", 0.001)
     monkeypatch.setattr(requests_module, "_LONGEST_DELAY", 0.02)
+    monkeypatch.setattr(transactions, "ACTIONS_PER_TRANSACTION", ROWS_AT_ONCE)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +91,7 @@ class Scenario:
 
 def _batches(rows: Sequence[Row]) -> list[Sequence[Row]]:
     """Small ones, so that there are several requests."""
-    return [rows[start : start + 5] for start in range(0, len(rows), 5)]
+    return [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
 
 
 NEWER = CONDITIONS[3]

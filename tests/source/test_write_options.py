@@ -240,6 +240,7 @@ def test_metadata_tables_refuse_a_frame_without_a_required_column(moto_server: S
 
 def test_a_null_that_the_model_forbids_is_a_bad_row(moto_server: Server, tmp_path: Path) -> None:
     table = moto_server.create("order_id:S")
+    moto_server.put(table, {"order_id": {"S": "a"}})
     schema = StructType().add("order_id", "string").add("status", "string")
     made = writer(moto_server, table, schema, model=MODEL, operation="update", nulls="remove", badItems=str(tmp_path))
     batch = pa.record_batch({"order_id": ["a", "b"], "status": ["new", None]})

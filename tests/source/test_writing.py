@@ -270,7 +270,7 @@ def test_counts_travel_in_the_commit_message(aws_server: Server, caplog: pytest.
 
 
 def test_a_table_that_does_not_exist_says_how_to_create_it(spark: SparkSession, server: Server) -> None:
-    with pytest.raises(AnalysisException, match="no table 'missing'.* to create the table, call"):
+    with pytest.raises(AnalysisException, match="no table 'missing'.* to create the table, set option createTable"):
         write(spark.sql("SELECT 'a' id"), server, "missing")
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 from pyspark.sql.types import StructType
 
+from spark_dynamo.aws import transactions
 from spark_dynamo.wire.types import arrow_schema
 from tests.wire.strategies import canonical
 
@@ -125,9 +126,15 @@ def is_bad(row: Row, options: Options) -> bool:
 
 
 def write(table: Mapping[int, Item], batches: Sequence[Sequence[Row]], options: Options) -> Outcome:
-    """Write the rows of a task's batches one after the other, a hundred of them at once where the write is atomic."""
+    """Write the rows of a task's batches one after the other.
+
+    Where the write is atomic, each hundred of the task's rows is written at once, or not at all if one of them is bad.
+    """
     outcome = Outcome(dict(table))
     seen: set[int] = set()
+    size = transactions.ACTIONS_PER_TRANSACTION if options.atomic else 1
+    if options.atomic:
+        batches = [[row for batch in batches for row in batch]]
     for batch in batches:
         good = [row for row in batch if not is_bad(row, options)]
         outcome.bad += [row for row in batch if is_bad(row, options)]
@@ -135,9 +142,14 @@ def write(table: Mapping[int, Item], batches: Sequence[Sequence[Row]], options: 
         if chosen is None:
             outcome.duplicate = True
             return outcome
-        size = 100 if options.atomic else 1
-        for start in range(0, len(chosen), size):
-            _write_together(chosen[start : start + size], options, outcome)
+        sent = {id(row) for row in chosen}
+        for start in range(0, len(batch), size):
+            together = batch[start : start + size]
+            rows = [row for row in together if id(row) in sent]
+            if any(is_bad(row, options) for row in together):
+                outcome.bad += rows
+            else:
+                _write_together(rows, options, outcome)
     return outcome
 
 

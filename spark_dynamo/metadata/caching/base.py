@@ -37,6 +37,8 @@ class Cache(ABC):
     What it answers is at most `ttl_seconds` old. A subclass says where entries are kept, by `load` and `store`; whatever they
     raise never reaches a caller: the cache is left alone for some seconds, and reads go to DynamoDB. Raises
     ConfigurationError where `ttl_seconds` is no positive number.
+
+    >>> sd.PipelineConfigRepository(cache=sd.MemoryCache(ttl_seconds=30)).get("sales")  # doctest: +SKIP
     """
 
     def __init__(self, ttl_seconds: float) -> None:

@@ -84,7 +84,8 @@ class Action(Generic[T]):
     """One write, ready to be sent alone or in a transaction.
 
     `request` is what stands in Put, Update, Delete or ConditionCheck of a transaction. `model` is what a put stores; `expected` is
-    the version that must be stored, `condition` the user's own.
+    the version that must be stored, `condition` the user's own; `pipeline` is the id of the pipeline that it is about, where the
+    model or the key says so.
     """
 
     kind: str
@@ -96,6 +97,7 @@ class Action(Generic[T]):
     model: T | None = None
     expected: int | None = None
     condition: str | None = None
+    pipeline: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """The request as parsed JSON, without ready texts."""
@@ -157,7 +159,8 @@ def creation(written: Written[T], item: T, overwrite: bool) -> Action[T]:
     key = codec.key_of(model)
     exists = None if overwrite else False
     request = put_action(written.table, text, codec.key_names[0], Conditions(exists=exists))
-    return Action("put", written, key, codec.key_texts([key])[0], request, exists, model)
+    text_of_key = codec.key_texts([key])[0]
+    return Action("put", written, key, text_of_key, request, exists, model, pipeline=codec.pipeline_of(key, model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +224,8 @@ def updating(
     also = None if condition is None else codec.condition(condition, written.zone)
     conditions = Conditions(True, equal, more.lacks, at_most, more.where, also)
     request = update_action(written.table, orjson.Fragment(text), codec.key_names[0], change, conditions)
-    return Action("update", written, key, text, request, True, None, expected, condition)
+    pipeline = codec.pipeline_of(key, item)
+    return Action("update", written, key, text, request, True, None, expected, condition, pipeline)
 
 
 def _whole(written: Written[T], model: Any, expected: int | None) -> tuple[dict[str, Attribute | None], int | None]:
@@ -286,7 +290,8 @@ def deletion(
     request = delete_action(
         written.table, orjson.Fragment(text), codec.key_names[0], Conditions(True, equal, also=also)
     )
-    return Action("delete", written, values, text, request, True, None, expected_version, condition)
+    pipeline = codec.pipeline_of(values, key)
+    return Action("delete", written, values, text, request, True, None, expected_version, condition, pipeline)
 
 
 def check(written: Written[T], key: Any, condition: str | None, exists: bool) -> Action[T]:
@@ -297,4 +302,5 @@ def check(written: Written[T], key: Any, condition: str | None, exists: bool) ->
     also = None if condition is None else codec.condition(condition, written.zone)
     conditions = Conditions(None if condition and not exists else exists, also=also)
     request = delete_action(written.table, orjson.Fragment(text), codec.key_names[0], conditions)
-    return Action("check", written, values, text, request, exists, condition=condition)
+    pipeline = codec.pipeline_of(values, key)
+    return Action("check", written, values, text, request, exists, condition=condition, pipeline=pipeline)

@@ -2,7 +2,7 @@
 
 An operation is written once, as a generator of steps (`metadata.steps`). On a `BaseDynamoRepository` its name is a plain
 method; on an `AsyncDynamoRepository` it gives an awaitable, with the same parameters. Another operation goes through it by
-`yield from self.name.steps(...)`, which is neither.
+`yield from self.name.steps(...)`, which is neither. A subclass overrides an operation by another one, or by a plain method.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import lru_cache, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.access import Access
 from spark_dynamo.metadata.steps import Paged, Steps, run, run_pages
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseDynamoRepository
     from spark_dynamo.metadata.repositories.operations import Operations
 
-__all__ = ["Operation", "PagedOperation", "operation", "paged", "run_in_pool"]
+__all__ = ["Operation", "PagedOperation", "adopt_plain_methods", "operation", "paged", "run_in_pool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -117,6 +118,33 @@ class Operation(Generic[P, R]):
         return (AsyncCall if repository.is_async else Call)(self._function, repository)
 
 
+class PlainCall(Call[P, R]):
+    """A plain method in an operation's place."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self._function(self._repository, *args, **kwargs)
+        return result
+
+    def steps(self, *args: P.args, **kwargs: P.kwargs) -> Steps[R]:
+        """Steps of which none is left to others: the method does all by itself."""
+        if self._repository.is_async:
+            name, owner = self._function.__name__, type(self._repository).__name__
+            raise ConfigurationError(
+                f"{owner}.{name} is an awaited method of its own, which no other operation of the repository can go through: "
+                "make it an `@operation` of spark_dynamo.metadata.repositories.calls that asks by "
+                f"`yield from super().{name}.steps(...)`"
+            )
+        return self(*args, **kwargs)
+        yield  # it is a generator, as all steps are
+
+
+class PlainOperation(Operation[P, R]):
+    """What a plain method becomes that overrides an operation."""
+
+    def __get__(self, repository: Any, owner: type) -> Any:
+        return self._function if repository is None else PlainCall(self._function, repository)
+
+
 class PagedOperation(Generic[P, R]):
     """The same for an operation that gives pages of type R."""
 
@@ -140,6 +168,15 @@ class PagedOperation(Generic[P, R]):
 
 def _named_as(wrapper: Any, function: Callable[..., Any]) -> None:
     update_wrapper(wrapper, function)  # name, docstring and signature, as help() shows them
+
+
+def adopt_plain_methods(repository: type) -> None:
+    """Let the operations of a class of repositories go through the plain methods that override others of them."""
+    bases = repository.__mro__
+    for name in {name for base in bases for name, held in vars(base).items() if isinstance(held, Operation)}:
+        held = inspect.getattr_static(repository, name)
+        if inspect.isfunction(held):
+            setattr(repository, name, PlainOperation(held))
 
 
 def operation(function: Callable[Concatenate[Any, P], Steps[R]]) -> Operation[P, R]:

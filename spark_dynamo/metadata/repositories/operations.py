@@ -19,7 +19,7 @@ from spark_dynamo.metadata.codec import Codec, codec_of
 from spark_dynamo.metadata.expressions import Selection
 from spark_dynamo.metadata.repositories.actions import Written
 from spark_dynamo.metadata.repositories.batches import delete_all, get_all, put_all
-from spark_dynamo.metadata.repositories.calls import operation, paged
+from spark_dynamo.metadata.repositories.calls import adopt_plain_methods, operation, paged
 from spark_dynamo.metadata.repositories.reading import Bounds, checked_limit, key_condition, read, walk
 from spark_dynamo.metadata.repositories.writing import create, delete, update
 from spark_dynamo.metadata.steps import Ask, Paged, Steps
@@ -37,6 +37,7 @@ class Operations(ABC, Generic[T]):
     A subclass says `table_name` (logical: the configuration makes the physical one of it), `model_class`, `primary_key` and, where
     the table has one, `sort_key`, the names of fields. Nothing is asked of the server before the first call. Threads may share a
     repository; a copy by pickle connects anew. `config` is `DynamoDBConfig()` where it is None; `cache` is in front of reads.
+    Operations go through each other, so also through a method that a subclass overrides one of them by.
 
     What every operation raises: ValidationError for values that the model refuses or that are no key, ItemError for an item that
     DynamoDB can't take, MalformedItemError for one that is stored and no such model; ConfigurationError for an unknown timezone;
@@ -46,6 +47,10 @@ class Operations(ABC, Generic[T]):
     is_async: bool
     version_attribute: str | None = None
     updated_attribute: str | None = None
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        adopt_plain_methods(cls)
 
     def __init__(self, config: DynamoDBConfig | None = None, *, cache: Cache | None = None) -> None:
         self._config = config
@@ -179,7 +184,8 @@ class Operations(ABC, Generic[T]):
         """
         codec = self.codec
         self.shown_zone(user_timezone)
-        (text,) = codec.key_texts([codec.key_of(key)])
+        values = codec.key_of(key)
+        (text,) = codec.key_texts([values])
         request = {
             "TableName": self.physical_table_name,
             "Key": orjson.Fragment(text),
@@ -187,7 +193,8 @@ class Operations(ABC, Generic[T]):
             "ReturnConsumedCapacity": "TOTAL",
         }
         keep = None if consistent_read else text.decode()
-        answer = yield Ask("GetItem", self.physical_table_name, request, keep=keep)
+        about = codec.pipeline_of(values, key)
+        answer = yield Ask("GetItem", self.physical_table_name, request, keep=keep, pipeline=about)
         item = orjson.loads(answer.body).get("Item")
         return None if item is None else self.shown([codec.model_of(item)], user_timezone)[0]
 
@@ -285,11 +292,12 @@ class Operations(ABC, Generic[T]):
 
         `sort_key_from` and `sort_key_to` bound the sort key (both are included), `sort_key_prefix` is how its text begins. With
         `index` the keys are those of that secondary index, which must project all attributes. `limit` bounds what is read, too,
-        unless a `filter` leaves some out.
+        unless a `filter` leaves some out. Times without a zone, in bounds and filter, are taken in the zone in which times are
+        shown.
 
         >>> RunRepository().query_by_pk("sales", limit=10, index="pipeline_id-start_time-index")  # doctest: +SKIP
         """
-        bounds = Bounds(sort_key_from, sort_key_to, sort_key_prefix, self.taken_zone(user_timezone))
+        bounds = Bounds(sort_key_from, sort_key_to, sort_key_prefix, self.shown_zone(user_timezone))
         partition, sort = yield from key_condition(self.codec, self._keys(), value, bounds, index)
         selection = self._selection(
             partition,
@@ -325,7 +333,7 @@ class Operations(ABC, Generic[T]):
         checked_limit(page_size, "page_size")
         partition = None
         if value is not None:
-            bounds = Bounds(None, None, None, self.taken_zone(user_timezone))
+            bounds = Bounds(None, None, None, self.shown_zone(user_timezone))
             partition, _ = yield from key_condition(self.codec, self._keys(), value, bounds, index)
         selection = self._selection(
             partition,
@@ -375,5 +383,5 @@ class Operations(ABC, Generic[T]):
 
     def _selection(self, partition: Any, *, filter: str | None, user_timezone: str | None, **rest: Any) -> Selection:  # noqa: A002
         zone = self.shown_zone(user_timezone)
-        also = None if filter is None else self.codec.condition(filter, zone)
+        also = None if filter is None else self.codec.condition(filter, zone, "filter")
         return Selection(self.physical_table_name, partition, also=also, **rest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from spark_dynamo.aws.pages import next_key
 from spark_dynamo.aws.tables import Index, TableDescription
-from spark_dynamo.errors import ValidationError, nearest, shorten
+from spark_dynamo.errors import RequestFailedError, TableNotFoundError, ValidationError, nearest, shorten
 from spark_dynamo.metadata.codec import Codec
 from spark_dynamo.metadata.expressions import Selection, Sort
 from spark_dynamo.metadata.steps import Ask, Describe, Found, Paged, Steps
@@ -44,6 +44,7 @@ class Wanted:
 
     `partition` is the field and value by which an index finds them, `index` that index's name where the table is as
     `create_tables` makes it, `sort` the field of its sort key. `since` is the least value of `sort`, `equal` what else must hold.
+    `others` are further values of the partition: items of any of them are wanted.
     """
 
     partition: tuple[str, Any]
@@ -51,6 +52,7 @@ class Wanted:
     sort: str | None = None
     since: Any = None
     equal: Mapping[str, Any] | None = None
+    others: Sequence[Any] = ()
 
 
 def checked_limit(limit: int | None, name: str = "limit") -> int | None:
@@ -67,7 +69,10 @@ def read(codec: Codec[T], selection: Selection, limit: int | None) -> Steps[list
     start: dict[str, Any] | None = None
     while True:
         size = None if limit is None or selection.is_filtered else limit - len(found)
-        answer = yield Ask(selection.operation, selection.table, selection.request(size, start), keep=_keep(selection))
+        request = selection.request(size, start)
+        answer = yield Ask(
+            selection.operation, selection.table, request, keep=_keep(selection), pipeline=selection.pipeline
+        )
         found += codec.page(answer.body)
         start = next_key(answer.body)
         if start is None or (limit is not None and len(found) >= limit):
@@ -85,7 +90,8 @@ def walk(
     """The items of a selection page by page, without the empty ones."""
     start: dict[str, Any] | None = None
     while True:
-        answer = yield Ask(selection.operation, selection.table, selection.request(page_size, start))
+        request = selection.request(page_size, start)
+        answer = yield Ask(selection.operation, selection.table, request, pipeline=selection.pipeline)
         models = codec.page(answer.body)
         if models:
             yield Found(show(models))
@@ -169,21 +175,33 @@ def find(codec: Codec[T], wanted: Wanted, *, newest_first: bool = False, limit: 
     With `newest_first`, or where there is a `since`, they are in the order of `sort`, whichever way they were found.
     """
     checked_limit(limit)
-    values = dict([wanted.partition, *(wanted.equal or {}).items()])
+    name, first = wanted.partition
+    partitions = [_one(codec, name, value) for value in (first, *wanted.others)]
+    equal = {field: _one(codec, field, value) for field, value in (wanted.equal or {}).items()}
+    since = None
     if wanted.sort and wanted.since is not None:
-        values |= {wanted.sort: wanted.since}
-    encoded = {name: _one(codec, name, value) for name, value in values.items()}
-    name = wanted.partition[0]
-    since = Sort(wanted.sort, ">=", (encoded[wanted.sort],)) if wanted.sort and wanted.since is not None else None
-    equal = {field: encoded[field] for field in wanted.equal or ()}
+        since = Sort(wanted.sort, ">=", (_one(codec, wanted.sort, wanted.since),))
     index = yield from _index_for(codec.table, wanted)
     if index is not None:
-        selection = Selection(
-            codec.table, (name, encoded[name]), sort=since, index=index, newest_first=newest_first, equal=equal
-        )
-        return (yield from read(codec, selection, limit))
-    selection = Selection(codec.table, equal={name: encoded[name], **equal}, sorts=[since] if since else [])
-    return (yield from _scan(codec, selection, wanted.sort, newest_first=newest_first, limit=limit))
+        query = Selection(codec.table, sort=since, index=index, newest_first=newest_first, equal=equal)
+        found: list[T] = []
+        try:
+            for value in partitions:
+                found += yield from read(codec, replace(query, partition=(name, value)), limit)
+        except RequestFailedError as error:
+            if not _is_without_index(error):
+                raise
+        else:
+            return _ordered(codec, found, wanted.sort, newest_first, limit) if wanted.others else found
+    selection = Selection(codec.table, sorts=[since] if since else [], equal=equal)
+    if wanted.others:
+        selection = replace(selection, any_of={name: partitions})
+    else:
+        selection = replace(selection, equal={name: partitions[0], **equal})
+    scanned = yield from _scan(codec, selection, wanted.sort, newest_first=newest_first, limit=limit)
+    if index is not None:  # told only now, as there might have been no such table
+        _tell_of_scan(codec.table, codec.table, wanted)
+    return scanned
 
 
 def _scan(
@@ -196,13 +214,29 @@ def _scan(
     found: list[T] = []
     start: dict[str, Any] | None = None
     while True:
-        answer = yield Ask("Scan", selection.table, selection.request(None, start), keep=_keep(selection))
+        request = selection.request(None, start)
+        answer = yield Ask("Scan", selection.table, request, keep=_keep(selection), pipeline=selection.pipeline)
         found += (model for model in codec.page(answer.body) if getattr(model, attribute) is not None)
-        found.sort(key=lambda model: getattr(model, attribute), reverse=newest_first)
-        del found[len(found) if limit is None else limit :]
+        found = _ordered(codec, found, sort, newest_first, limit)
         start = next_key(answer.body)
         if start is None:
             return found
+
+
+def _ordered(codec: Codec[T], found: list[T], sort: str | None, newest_first: bool, limit: int | None) -> list[T]:
+    """What was found in the order of a field, the first `limit` of them."""
+    if sort is not None:
+        attribute = codec.attributes.field(sort).attribute
+        found.sort(key=lambda model: getattr(model, attribute), reverse=newest_first)
+    return found[:limit]
+
+
+def _is_without_index(error: RequestFailedError) -> bool:
+    """Whether a Query failed because the index is not there, or not yet; a missing table is one for whoever may not look."""
+    said = str(error.original_error)
+    return isinstance(error, TableNotFoundError) or (
+        error.code == "ValidationException" and ("specified index" in said or "backfilling" in said)
+    )
 
 
 def _index_for(table: str, wanted: Wanted) -> Steps[str | None]:
@@ -214,9 +248,14 @@ def _index_for(table: str, wanted: Wanted) -> Steps[str | None]:
     if serving:
         names = [index.name for index in serving]
         return wanted.index if wanted.index in names else names[0]
+    _tell_of_scan(description.arn, table, wanted)
+    return None
+
+
+def _tell_of_scan(identity: str, table: str, wanted: Wanted) -> None:
     with _told_lock:
-        is_new = (description.arn, wanted.index) not in _told
-        _told.add((description.arn, wanted.index))
+        is_new = (identity, wanted.index) not in _told
+        _told.add((identity, wanted.index))
     if is_new:
         _log.warning(
             "Table '%s' has no index '%s' with all attributes, by %s: it is scanned whole. Add the index, or create the "
@@ -225,7 +264,6 @@ def _index_for(table: str, wanted: Wanted) -> Steps[str | None]:
             wanted.index,
             " and ".join(filter(None, (wanted.partition[0], wanted.sort))),
         )
-    return None
 
 
 def _serves(index: Index, wanted: Wanted) -> bool:

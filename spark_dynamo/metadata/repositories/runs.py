@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRu
 from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseDynamoRepository
 from spark_dynamo.metadata.repositories.calls import operation
 from spark_dynamo.metadata.repositories.operations import Operations
-from spark_dynamo.metadata.repositories.reading import Wanted, checked_limit, find
+from spark_dynamo.metadata.repositories.reading import Wanted, find
 from spark_dynamo.metadata.repositories.stories import append, attributes_of, end_stage
 from spark_dynamo.metadata.steps import Steps
 from spark_dynamo.metadata.zones import taken
@@ -107,17 +108,14 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
     ) -> Steps[list[PipelineRunLog]]:
         """The runs of all pipelines that began in the last so many hours, newest first; None: whenever they began.
 
-        Each status is asked for by itself, as the index has it, so at most 7 times `limit` items are read.
+        Each status is asked for by itself, as the index has it, so at most 7 times `limit` items are read; without the index
+        one Scan reads all.
 
         >>> PipelineRunLogsRepository().get_recent_runs(limit=20)  # doctest: +SKIP
         """
-        checked_limit(limit)
         since = None if hours is None else _hours_ago(hours)
-        found: list[PipelineRunLog] = []
-        for status in RunStatus:
-            found += yield from self._runs(("status", status), _BY_STATUS, limit, user_timezone, since)
-        found.sort(key=lambda run: run.start_time, reverse=True)
-        return found[:limit]
+        first, *others = RunStatus
+        return (yield from self._runs(("status", first), _BY_STATUS, limit, user_timezone, since, others=others))
 
     def _runs(
         self,
@@ -127,9 +125,10 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         user_timezone: str | None,
         since: datetime | None = None,
         equal: dict[str, Any] | None = None,
+        others: Sequence[RunStatus] = (),
     ) -> Steps[list[PipelineRunLog]]:
         self.shown_zone(user_timezone)
-        wanted = Wanted(partition, index, "start_time", since, equal)
+        wanted = Wanted(partition, index, "start_time", since, equal, others)
         found = yield from find(self.codec, wanted, newest_first=True, limit=limit)
         return self.shown(found, user_timezone)
 
@@ -255,7 +254,8 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
     ) -> Steps[DataQualityResult]:
         """Append what a check found to a run, and give it; ItemNotFoundError where there is no such run.
 
-        A failed one sets `data_quality_passed` to False.
+        A failed one sets `data_quality_passed` to False. Nothing but its content tells one from another, so that a repeated call
+        adds nothing: two checks of a run have two names, or found different values.
 
         >>> PipelineRunLogsRepository().add_quality_result(  # doctest: +SKIP
         ...     "r1", DataQualityResult(check_name="row_count", passed=False, expected_value=100, actual_value=97))

@@ -8,6 +8,7 @@ time, as a request may arrive long after it was given up. An element is told fro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -88,7 +89,9 @@ def _ended(written: Written[PipelineRunLog], before: Attribute, changes: Mapping
     """The stage as it is after the changes; what they leave None stays."""
     given = {name: value for name, value in changes.items() if value is not None}
     stored = {name: held.get("S", held.get("N")) for name, held in before["M"].items()}
-    (stage,) = written.take({"stages": [{**stored, **given}]})["stages"]
+    (stage,) = replace(written, zone="UTC").take({"stages": [{**stored, **given}]})[
+        "stages"
+    ]  # what is stored is in UTC
     found: StageInfo = stage
     seconds = None
     if found.start_time is not None and found.end_time is not None and found.end_time >= found.start_time:

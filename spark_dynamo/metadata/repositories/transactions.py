@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from spark_dynamo.aws.failures import Cancellation, explain_cancelled
 from spark_dynamo.errors import ConfigurationError, RequestFailedError, ValidationError, show_key
 from spark_dynamo.metadata.access import Access
+from spark_dynamo.metadata.caching.base import Cache
 from spark_dynamo.metadata.repositories.actions import Action, check, creation, deletion, updating
 from spark_dynamo.metadata.repositories.calls import run_in_pool
 from spark_dynamo.metadata.repositories.operations import Operations
@@ -35,6 +36,7 @@ class _Actions:
     def __init__(self) -> None:
         self._actions: list[Action[Any]] = []
         self._access: Access | None = None
+        self._caches: list[Cache] = []
 
     def __len__(self) -> int:
         return len(self._actions)
@@ -98,15 +100,16 @@ class _Actions:
             )
         if len(self._actions) == _MOST_ACTIONS:
             raise ValidationError(f"A transaction has at most {_MOST_ACTIONS} actions: make it two, or use batches")
-        if self._access is None or self._access.cache is None:
-            self._access = access
+        self._access = self._access or access
+        if access.cache is not None and not any(access.cache is known for known in self._caches):
+            self._caches.append(access.cache)
         self._actions.append(action)
 
     def _begin(self) -> tuple[Steps[None], Access] | None:
         """The steps of the commit, None where there is nothing to do; the actions are then gone."""
-        actions, access = self._actions, self._access
-        self._actions, self._access = [], None
-        return None if access is None else (_commit(actions), access)
+        actions, access, caches = self._actions, self._access, self._caches
+        self._actions, self._access, self._caches = [], None, []
+        return None if access is None else (_commit(actions, caches), access)
 
 
 class Transaction(_Actions):
@@ -161,13 +164,17 @@ class AsyncTransaction(_Actions):
             await self.commit()
 
 
-def _commit(actions: Sequence[Action[Any]]) -> Steps[None]:
+def _commit(actions: Sequence[Action[Any]], caches: Sequence[Cache]) -> Steps[None]:
     changes: dict[str, list[str]] = {}
     for action in actions:
         changes.setdefault(action.written.table, []).append(action.key_text.decode())
+    pipelines = {action.pipeline for action in actions}
+    pipeline = pipelines.pop() if len(pipelines) == 1 else None
     answer: tuple[list[Cancellation] | None, bool]
     try:
-        answer = yield Transact([{_NAMES[action.kind]: action.request} for action in actions], changes)
+        answer = yield Transact(
+            [{_NAMES[action.kind]: action.request} for action in actions], changes, caches, pipeline
+        )
     except RequestFailedError as error:
         if len(actions) > 1:  # nobody says which one it is
             raise

@@ -26,7 +26,11 @@ def send(action: Action[T], returned: str | None = None) -> Steps[Answer]:
     request = action.request | _TOLD | ({"ReturnValues": returned} if returned else {})
     try:
         answer: Answer = yield Ask(
-            _OPERATIONS[action.kind], action.written.table, request, changes=(action.key_text.decode(),)
+            _OPERATIONS[action.kind],
+            action.written.table,
+            request,
+            changes=(action.key_text.decode(),),
+            pipeline=action.pipeline,
         )
     except RequestFailedError as error:
         raise explained(action, error) from error

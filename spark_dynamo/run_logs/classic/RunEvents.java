@@ -50,7 +50,7 @@ public class RunEvents extends SparkListener {
         boolean isSql, hasScan, hasWrite, readsRdd, isUnknown, isDirty, isEnded, isFailed, hasFileWrite;
         long tasks, failedTasks, inputRows, scanRows, inputBytes, outputRows, outputBytes, shuffleRead, shuffleWrite, spill;
         long peak, cpu, writeRows, writeBytes;
-        boolean hasWriteRows;
+        boolean hasWriteRows, lacksBytes, savesElsewhere;
         final List accumulators = new ArrayList();
 
         Work(String kind, long id) {
@@ -149,7 +149,7 @@ public class RunEvents extends SparkListener {
 
     /** What is new, as a JSON list; "" where nothing is. */
     public synchronized String drain() {
-        Iterator works = dirty.iterator();
+        Iterator works = new ArrayList(dirty).iterator(); // telling of one that has ended takes it out
         while (works.hasNext()) tellFigures((Work) works.next());
         dirty.clear();
         if (dropped != null && dropped.getCount() > droppedBefore) {
@@ -246,8 +246,11 @@ public class RunEvents extends SparkListener {
                 work.scanRows += scanned;
                 work.inputRows += metrics.inputMetrics().recordsRead();
                 // what comes from the cache counts as input too, and is none
-                if (!stage.mayReadCache || scanned > 0) work.inputBytes += metrics.inputMetrics().bytesRead();
-                else if (!work.hasScan && metrics.inputMetrics().recordsRead() > 0) work.isUnknown |= !work.isSql || work.readsRdd;
+                if (!stage.mayReadCache || scanned > 0) {
+                    work.inputBytes += metrics.inputMetrics().bytesRead();
+                    boolean hasRead = scanned > 0 || metrics.inputMetrics().recordsRead() > 0;
+                    work.lacksBytes |= hasRead && metrics.inputMetrics().bytesRead() == 0;
+                } else if (!work.hasScan && metrics.inputMetrics().recordsRead() > 0) work.isUnknown |= !work.isSql || work.readsRdd;
                 work.outputRows += metrics.outputMetrics().recordsWritten();
                 work.outputBytes += metrics.outputMetrics().bytesWritten();
                 work.shuffleRead += metrics.shuffleReadMetrics().totalBytesRead();
@@ -327,7 +330,7 @@ public class RunEvents extends SparkListener {
             boolean hasRows = remember(plan, "number of output rows", 1, work);
             work.hasWrite |= hasRows;
             if (hasRows && name.startsWith("Execute ")) work.hasFileWrite |= remember(plan, "written output", 2, work);
-        }
+        } else if (name.startsWith("Execute SaveIntoDataSource")) work.savesElsewhere = true;
         scala.collection.Iterator children = plan.children().iterator();
         while (children.hasNext()) look((SparkPlanInfo) children.next(), work);
     }
@@ -405,14 +408,18 @@ public class RunEvents extends SparkListener {
 
     private void tellFigures(Work work) {
         StringBuilder text = new StringBuilder("{\"kind\":\"figures\",\"of\":\"" + work.kind + "\",\"id\":" + work.id);
-        boolean isRead = !work.isUnknown;
+        // rows of RDDs beside those of scans: of those, tasks count some twice and some not at all
+        boolean isMixed = work.isSql && work.readsRdd && work.hasScan && work.inputRows > work.scanRows;
+        boolean isRead = !work.isUnknown && !isMixed;
         long rows = !work.isSql || (work.readsRdd && !work.hasScan) ? work.inputRows : work.scanRows;
         number(text, "rows_read", rows, isRead);
-        number(text, "input_bytes", work.inputBytes, isRead && (work.inputBytes > 0 || rows == 0));
+        number(text, "input_bytes", work.inputBytes, isRead && !work.lacksBytes && (work.inputBytes > 0 || rows == 0));
         long written = work.hasWrite ? work.writeRows : work.outputRows;
         long bytes = work.hasFileWrite ? work.writeBytes : work.outputBytes;
         // a write that failed may have written some; only files come to be by the commit
         boolean isWritten = !work.hasWrite || work.hasWriteRows || work.hasFileWrite && work.isFailed;
+        // a sink of its own kind, which need not count
+        if (work.savesElsewhere && written == 0) isWritten = false;
         number(text, "rows_written", written, isWritten);
         number(text, "output_bytes", bytes, isWritten && (bytes > 0 || written == 0));
         number(text, "shuffle_read_bytes", work.shuffleRead, true);

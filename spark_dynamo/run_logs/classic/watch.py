@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql.types import StructType
 
 from spark_dynamo.run_logs.classic.jvm import JvmEvents
@@ -60,8 +61,8 @@ class ClassicWatch:
     """The watch of a SparkContext; a listener in its JVM, and a thread in Python while runs are open.
 
     Work belongs to the innermost run whose tag it carries and that is open: a run's figures leave out those of the runs within
-    it, so that the sum over rows counts nothing twice. A streaming query's batches belong to the run that began with its id,
-    whatever else they carry; what carries no open run's tag belongs to the default run.
+    it, so that the sum over rows counts nothing twice. A streaming query's batches belong to the run that began with its id, or
+    to one that began within the batch; what carries no open run's tag belongs to the default run.
     """
 
     source = "listener"
@@ -147,6 +148,9 @@ class ClassicWatch:
                     self._settle(asked)
                 elif self._watched and not self._is_over:
                     self._look()
+            except Py4JJavaError:  # what was not told this time is lost, but the JVM is there
+                _log.debug("Spark fails to tell what runs did", exc_info=True)
+                self._lost()
             except Exception:  # the JVM is gone: what is known stays
                 _log.debug("Spark can't be asked what runs did", exc_info=True)
                 self._over()
@@ -262,8 +266,8 @@ class ClassicWatch:
         inner = reversed(watched)
         rules: list[Callable[[_Watched], bool]] = [
             # the query's id stays the same when it is started again
-            lambda one: query in one.query_ids and event["at"] >= one.since,
-            lambda one: one.run.job_tag in tags,
+            # a run within a batch began after the query's, whose thread carries the tags of those that began before
+            lambda one: (query in one.query_ids and event["at"] >= one.since) or one.run.job_tag in tags,
             lambda one: one.is_default and event["at"] >= one.since,
         ]
         candidates = list(inner)

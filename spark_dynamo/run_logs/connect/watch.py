@@ -24,7 +24,7 @@ from spark_dynamo.run_logs.connect.requests import (
     table_written,
     tables_read,
 )
-from spark_dynamo.run_logs.context import current_run
+from spark_dynamo.run_logs.context import opened_run
 from spark_dynamo.run_logs.events import (
     Described,
     Event,
@@ -150,9 +150,10 @@ class _Operation:
 class ConnectWatch:
     """Tells runs of the operations of one Spark Connect client: see `Watch`.
 
-    An operation belongs to the innermost open run whose tag it carries, else to the run that is open in the thread which asks
-    for it, else to the default run. While a run is open, the client's method through which all operations pass is wrapped, and
-    a progress handler registered. Results, exceptions and laziness stay as they are; what goes wrong in here is logged at DEBUG.
+    An operation belongs to the run that is open in the thread or asyncio task which asks for it, else to the innermost open
+    one whose tag it carries, else to the default run. While a run is open, the client's method through which all operations
+    pass is wrapped, and a progress handler registered. Results, exceptions and laziness stay as they are; what goes wrong in
+    here is logged at DEBUG.
     """
 
     source = "connect"
@@ -310,12 +311,12 @@ class ConnectWatch:
 
     def _owner(self, tags: Any) -> _Watched | None:
         carried = frozenset(tags)
-        current = current_run()
+        current = opened_run()
         with self._lock:
             inner = list(reversed(self._runs.values()))
         rules: list[Callable[[_Watched], bool]] = [
-            lambda one: one.run.job_tag in carried,
             lambda one: one.run is current,
+            lambda one: one.run.job_tag in carried,
             lambda one: one.is_default,
         ]
         return next((one for rule in rules for one in inner if rule(one)), None)

@@ -111,7 +111,14 @@ def time_axis(axes: Axes, zone: tzinfo, times: Sequence[datetime]) -> None:
     """Times of a zone along the horizontal axis, which names the zone; around a single one a few minutes."""
     locator = _dates.AutoDateLocator(tz=zone, minticks=3, maxticks=7)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(_dates.ConciseDateFormatter(locator, tz=zone))
+    formatter = _dates.ConciseDateFormatter(locator, tz=zone)
+    # where ticks are seconds apart, each tells its minute: "23:04  05" reads as 23:05
+    formatter.formats[5], formatter.zero_formats[5], formatter.offset_formats[5] = (
+        "%H:%M:%S.%f",
+        "%H:%M:%S.%f",
+        "%Y-%b-%d",
+    )
+    axes.xaxis.set_major_formatter(formatter)
     axes.set_xlabel(f"time ({zone_text(zone)})", fontsize=9, color=MUTED)
     if times and max(times) == min(times):
         place = time_place(times[0])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from html import escape
+from types import MappingProxyType
 
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.report.standing import LOOKS
 from spark_dynamo.run_logs.report.table import HEADINGS, PipelineSum, RunRow, pipeline_sums, run_rows
-from spark_dynamo.run_logs.report.words import UNKNOWN, count_text, line_text, run_text, zone_text
+from spark_dynamo.run_logs.report.words import UNKNOWN, count_text, line_text, run_text, unreadable_lines, zone_text
 
 __all__ = ["MOST_SHOWN", "runs_html", "sparkline"]
 
@@ -20,12 +21,24 @@ _WIDTH, _HEIGHT, _EDGE = 180, 28, 4  # of a sparkline, in pixels
 # the page's own colour, so that a table fits into any theme
 _LINE = "border-bottom:1px solid color-mix(in srgb,currentColor 18%,transparent)"
 _CELL = f"padding:3px 10px 3px 0;vertical-align:top;background:transparent;{_LINE}"
-_HEAD = "padding:3px 10px 3px 0;font-weight:600;opacity:.75;background:transparent;border-bottom:1px solid currentColor"
+_HEAD = (
+    "padding:3px 10px 3px 0;font-weight:600;white-space:nowrap;opacity:.75;background:transparent;"
+    "border-bottom:1px solid currentColor"
+)
+_TROUBLE = "display:inline-block;min-width:16em;overflow-wrap:anywhere"
 _TABLE = "border-collapse:collapse;border:0;margin:0 0 10px 0;font-size:13px;font-variant-numeric:tabular-nums"
 
 
-def runs_html(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> str:
-    """A table of the newest 100 runs, in their order, under a line a pipeline with its rows over its runs."""
+def runs_html(
+    logs: Sequence[PipelineRunLog],
+    zone: tzinfo,
+    now: datetime,
+    unreadable: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """A table of the newest 100 runs, in their order, under a line a pipeline with its rows over its runs.
+
+    Under it, which rows are no run logs.
+    """
     shown = run_rows(logs, zone, now)[:MOST_SHOWN]
     parts = [
         f'<div style="overflow-x:auto"><p style="margin:0 0 6px 0"><b>{_caption(logs)}</b>'
@@ -38,6 +51,7 @@ def runs_html(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> st
         parts.append(_table(HEADINGS, [_cells(row) for row in shown]))
     if len(logs) > len(shown):
         parts.append(f'<p style="opacity:.75;margin:0">and {count_text(len(logs) - len(shown))} older ones</p>')
+    parts += [f'<p style="margin:0;overflow-wrap:anywhere">{escape(line)}</p>' for line in unreadable_lines(unreadable)]
     return "".join([*parts, "</div>"])
 
 
@@ -60,7 +74,9 @@ def _cells(row: RunRow) -> list[str]:
         escape(row.rows_in),
         escape(row.rows_out),
         f'<code style="background:transparent">{_titled(run_text(log.run_id), log.run_id)}</code>',
-        _titled(row.trouble, log.error_message or row.trouble),
+        f'<span style="{_TROUBLE}">{_titled(row.trouble, log.error_message or row.trouble)}</span>'
+        if row.trouble
+        else "",
     ]
 
 
@@ -100,7 +116,7 @@ def _sums_table(sums: Sequence[PipelineSum]) -> str:
             count_text(found.count),
             f"{found.succeeded} of {found.ended}" if found.ended else UNKNOWN,
             escape(found.usual),
-            sparkline(found.rows, found.statuses),
+            _rows_over_runs(found),
         ]
         for found in sums[:_MOST_PIPELINES]
     ]
@@ -109,10 +125,15 @@ def _sums_table(sums: Sequence[PipelineSum]) -> str:
     return _table(("pipeline", "runs", "succeeded", "usually takes", "rows, oldest to newest"), rows) + note
 
 
-def sparkline(rows: Sequence[int | None], statuses: Sequence[RunStatus]) -> str:
+def _rows_over_runs(found: PipelineSum) -> str:
+    line = sparkline(found.rows, found.statuses, found.rows_name)
+    return line if line == UNKNOWN else f'{line} <span style="opacity:.75">{found.rows_name}</span>'
+
+
+def sparkline(rows: Sequence[int | None], statuses: Sequence[RunStatus], name: str = "rows") -> str:
     """Rows over runs as a line of 180 by 28 pixels, from 0 up; a dot for each run that did not succeed, and for the last one.
 
-    A run whose rows are not known leaves a gap. Empty where none are known.
+    A run whose rows are not known leaves a gap, and one between two gaps is a point. A dash where none are known.
     """
     known = [count for count in rows if count is not None]
     if not known:
@@ -123,22 +144,25 @@ def sparkline(rows: Sequence[int | None], statuses: Sequence[RunStatus]) -> str:
         None if count is None else (_EDGE + place * step, _HEIGHT - _EDGE - count / most * (_HEIGHT - 2 * _EDGE))
         for place, count in enumerate(rows)
     ]
-    path, is_drawing = "", False
-    for point in points:
-        if point:
-            path += f"{'L' if is_drawing else 'M'}{point[0]:.1f} {point[1]:.1f}"
-        is_drawing = point is not None
+    path = ""
+    for before, point, after in zip([None, *points], points, [*points[1:], None], strict=False):
+        if point and (before or after):
+            path += f"{'L' if before else 'M'}{point[0]:.1f} {point[1]:.1f}"
+        elif point:
+            path += f"M{point[0] - 1:.1f} {point[1]:.1f}h2"
     dots = "".join(
         f'<circle cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="2.5" fill="{LOOKS[status].fill}" stroke="currentColor" '
         'stroke-width=".5"/>'
         for place, (point, status) in enumerate(zip(points, statuses, strict=True))
         if point and (status is not RunStatus.SUCCESS or place == len(points) - 1)
     )
-    label = f"rows of {len(rows)} runs: from {count_text(min(known))} to {count_text(max(known))}, last {_last(rows)}"
+    label = f"{name} of {len(rows)} runs: from {count_text(min(known))} to {count_text(max(known))}, last {_last(rows)}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{label}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" role="img" style="vertical-align:middle" '
+        f'aria-label="{label}">'
         f"<title>{label}</title>"
-        f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="1.3" stroke-linejoin="round"/>{dots}</svg>'
+        f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="1.3" stroke-linejoin="round" '
+        f'stroke-linecap="round"/>{dots}</svg>'
     )
 
 

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
+from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunStatus
+from spark_dynamo.run_logs.report.words import is_uuid
 
 __all__ = ["EventType", "dataset_name", "run_uuid", "to_openlineage"]
 
@@ -28,7 +30,6 @@ _PRODUCER = f"https://github.com/spark-dynamo/spark-dynamo/tree/v{_VERSION}"
 # the specification asks for a URL that never changes; the facets have a version of their own
 _OUR_FACETS = "https://raw.githubusercontent.com/spark-dynamo/spark-dynamo/v0.1.0/spark_dynamo/run_logs/report/openlineage_facets.json"
 _MOST_STAGES = 100  # of thousands, so that an event stays small
-_UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _OF_RUNS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/spark-dynamo/spark-dynamo/runs")
 _LOCATED = re.compile(r"(?P<place>(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*))(?P<path>.*)", re.DOTALL)
 _TYPES: Mapping[RunStatus, EventType] = MappingProxyType(
@@ -79,13 +80,16 @@ def to_openlineage(
     that of its end. The job is the pipeline, in `namespace`, else that of the variable OPENLINEAGE_NAMESPACE, else
     `spark-dynamo-<environment>`. `runId` is the run's id where that is a UUID (with dashes or without), else one that is derived
     from it, always the same. Rows and bytes are those of a dataset where it is the only one; else the run alone has them, in the
-    facet `sparkDynamo_run`. A parent is named where `parent` is its log, or the tag `parent_pipeline_id` tells its pipeline.
+    facet `sparkDynamo_run`. A parent is named where `parent` is its log, or the tag `parent_pipeline_id` tells its pipeline. A lost
+    run's event is of when its lease ran out, the last that is known of it. Raises ConfigurationError for another `event_type`.
 
     >>> event = to_openlineage(PipelineRunLog(run_id="r1", pipeline_id="sales", status="success", trigger_type="schedule"))
     >>> event["eventType"], event["job"]["name"], event["run"]["runId"]
     ('COMPLETE', 'sales', '65f4f94a-008a-5774-8925-cbc8020c108f')
     """
     kind = event_type or _TYPES[log.status]
+    if kind not in get_args(EventType):
+        raise ConfigurationError(f"event_type {shorten(repr(event_type))} is none of {', '.join(get_args(EventType))}")
     spoken = namespace or os.environ.get("OPENLINEAGE_NAMESPACE") or f"spark-dynamo-{log.environment}"
     is_begin = kind == "START"
     return {
@@ -106,7 +110,7 @@ def run_uuid(run_id: str) -> str:
     >>> run_uuid("5F0C2A9E8B7D4C6FA1B2C3D4E5F60718"), run_uuid("nightly") == run_uuid("nightly")
     ('5f0c2a9e-8b7d-4c6f-a1b2-c3d4e5f60718', True)
     """
-    return str(uuid.UUID(run_id) if _UUID.fullmatch(run_id) else uuid.uuid5(_OF_RUNS, run_id))
+    return str(uuid.UUID(run_id) if is_uuid(run_id) else uuid.uuid5(_OF_RUNS, run_id))
 
 
 def dataset_name(table: str, namespace: str) -> tuple[str, str]:
@@ -131,6 +135,8 @@ def dataset_name(table: str, namespace: str) -> tuple[str, str]:
 def _event_time(log: PipelineRunLog, kind: EventType) -> datetime:
     if kind == "START":
         return log.start_time
+    if log.status is RunStatus.LOST and log.lease_expires_at is not None:
+        return log.end_time or log.lease_expires_at  # the row was updated whenever somebody looked
     return log.end_time or log.updated_at
 
 

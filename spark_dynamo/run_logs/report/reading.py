@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
+from functools import cached_property
+
+import orjson
 
 from spark_dynamo.config import DynamoDBConfig
-from spark_dynamo.errors import DynamoDBWrapperError
+from spark_dynamo.errors import DynamoDBWrapperError, MalformedItemError, ValidationError, shorten
+from spark_dynamo.metadata.codec import Codec
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
 from spark_dynamo.metadata.repositories import PipelineRunLogsRepository
 from spark_dynamo.run_logs.reaper import reap
@@ -16,7 +20,45 @@ from spark_dynamo.run_logs.state import OPEN_STATUSES
 
 __all__ = ["read_run", "read_runs"]
 
+_MOST_HOURS = 1e6  # of the repository; no run log is as old as that
 _log = logging.getLogger(__name__)
+
+
+class _ReadableOnly(Codec[PipelineRunLog]):
+    """The codec of run logs, whose pages leave out what is none; `unreadable` tells why, by run id."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(PipelineRunLog, table, (PipelineRunLogsRepository.primary_key,))
+        self.unreadable: dict[str, str] = {}
+
+    def page(self, body: bytes) -> list[PipelineRunLog]:
+        try:
+            return super().page(body)
+        except (MalformedItemError, ValidationError):
+            return [log for item in orjson.loads(body)["Items"] for log in self._readable(item)]
+
+    def _readable(self, item: dict[str, dict[str, str]]) -> list[PipelineRunLog]:
+        try:
+            return self.models_of([item])
+        except MalformedItemError as error:
+            found = (
+                "missing" if error.found is None else f"{shorten(repr(error.value))}, of DynamoDB type {error.found}"
+            )
+            problem = f"{error.attribute}: is {found}, not {error.expected}"
+        except ValidationError as error:
+            problem = "; ".join(f"{path.rpartition(': ')[2]}: {text}" for path, text in error.errors.items()) or str(
+                error
+            )
+        self.unreadable[item[self.key_names[0]]["S"]] = problem
+        return []
+
+
+class _ReadableRuns(PipelineRunLogsRepository):
+    """The repository, whose lists leave out what is no run log."""
+
+    @cached_property
+    def codec(self) -> _ReadableOnly:
+        return _ReadableOnly(self.physical_table_name)
 
 
 def read_runs(
@@ -26,13 +68,14 @@ def read_runs(
     statuses: Collection[RunStatus] = (),
     since: datetime | None = None,
     last: int | None = None,
-) -> list[PipelineRunLog]:
+) -> tuple[list[PipelineRunLog], dict[str, str]]:
     """The newest `last` runs, newest first, of that pipeline, in one of those statuses, begun at `since` or later.
 
-    Raises TableNotFoundError, AccessDeniedError, RequestFailedError or ConnectionError, and MalformedItemError or ValidationError
-    for an item that is no run log.
+    Beside them, by run id, why rows that were read on the way are no run logs. Without a pipeline each status is asked for by
+    itself, so a row whose status is none is not among them. Raises TableNotFoundError, AccessDeniedError, RequestFailedError or
+    ConnectionError.
     """
-    repository = PipelineRunLogsRepository(config)
+    repository = _ReadableRuns(config)
     wanted = frozenset(statuses) or frozenset(RunStatus)
     # a lost run that nobody has marked yet stands as an open one
     asked = wanted | OPEN_STATUSES if RunStatus.LOST in wanted else wanted
@@ -53,11 +96,13 @@ def read_runs(
         ]
     chosen = [log for log in _with_lost(config, repository, found) if is_wanted(log, wanted)]
     chosen.sort(key=lambda log: log.start_time, reverse=True)
-    return chosen if last is None else chosen[:last]
+    return chosen if last is None else chosen[:last], repository.codec.unreadable
 
 
 def read_run(config: DynamoDBConfig, run_id: str) -> PipelineRunLog | None:
-    """One run; None where there is none. Raises the errors of `read_runs`."""
+    """One run; None where there is none. Raises the errors of `read_runs`, and MalformedItemError or ValidationError
+    where it is no run log.
+    """
     repository = PipelineRunLogsRepository(config)
     log = repository.get_by_run_id(run_id)
     return None if log is None else _with_lost(config, repository, [log])[0]
@@ -83,7 +128,10 @@ def _of_pipeline(
 
 def _hours(since: datetime | None) -> float | None:
     """How long ago that is; a moment more, since the repository reads the clock anew."""
-    return None if since is None else max((datetime.now(UTC) - since).total_seconds() + 60, 60) / 3_600
+    if since is None:
+        return None
+    hours = max((datetime.now(UTC) - since).total_seconds() + 60, 60) / 3_600
+    return hours if hours < _MOST_HOURS else None
 
 
 def _with_lost(

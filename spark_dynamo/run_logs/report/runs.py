@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
-from zoneinfo import ZoneInfo
 
-from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.run_logs.report.asked import config_of, named_zone, shown_zone, since_of, statuses_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,7 @@ class Runs(Sequence[PipelineRunLog]):
     """Runs, newest first: a sequence of `PipelineRunLog`, a table in notebooks and terminals, and pictures.
 
     Times are shown in `timezone`, an IANA name or a tzinfo; in the logs themselves they are in UTC. A slice is `Runs` again.
+    `unreadable` tells of rows of the table that are no run logs, by run id: why not.
 
     >>> log = PipelineRunLog(run_id="r1", pipeline_id="sales", status="success", trigger_type="x", start_time="2026-11-01T08:00Z")
     >>> Runs([log], timezone="Europe/Paris")
@@ -31,21 +32,35 @@ class Runs(Sequence[PipelineRunLog]):
     success  sales     2026-11-01 09:00:00  –     –        –         r1
     """
 
-    def __init__(self, logs: Iterable[PipelineRunLog], *, timezone: str | tzinfo = "UTC") -> None:
+    def __init__(
+        self,
+        logs: Iterable[PipelineRunLog],
+        *,
+        timezone: str | tzinfo = "UTC",
+        unreadable: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._logs = tuple(sorted(logs, key=lambda log: log.start_time, reverse=True))
-        self._zone = _zone(timezone)
+        self._zone = named_zone(timezone)
+        self._unreadable = MappingProxyType(dict(unreadable))
 
     @property
     def timezone(self) -> tzinfo:
         """The zone in which times are shown."""
         return self._zone
 
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Rows that were read and are no run logs, by `run_id`: why not. They are told under the table."""
+        return self._unreadable
+
     @overload
     def __getitem__(self, place: int) -> PipelineRunLog: ...
     @overload
     def __getitem__(self, place: slice) -> Runs: ...
     def __getitem__(self, place: int | slice) -> PipelineRunLog | Runs:
-        return Runs(self._logs[place], timezone=self._zone) if isinstance(place, slice) else self._logs[place]
+        if isinstance(place, slice):
+            return Runs(self._logs[place], timezone=self._zone, unreadable=self._unreadable)
+        return self._logs[place]
 
     def __len__(self) -> int:
         return len(self._logs)
@@ -53,24 +68,25 @@ class Runs(Sequence[PipelineRunLog]):
     def __repr__(self) -> str:
         from spark_dynamo.run_logs.report.terminal import runs_text
 
-        return runs_text(self._logs, self._zone, datetime.now(UTC))
+        return runs_text(self._logs, self._zone, datetime.now(UTC), self._unreadable)
 
     def __rich__(self) -> RenderableType:
         from spark_dynamo.run_logs.report.terminal import runs_view
 
-        return runs_view(self._logs, self._zone, datetime.now(UTC))
+        return runs_view(self._logs, self._zone, datetime.now(UTC), self._unreadable)
 
     def _repr_html_(self) -> str:
         from spark_dynamo.run_logs.report.html import runs_html
 
-        return runs_html(self._logs, self._zone, datetime.now(UTC))
+        return runs_html(self._logs, self._zone, datetime.now(UTC), self._unreadable)
 
     def timeline(self, *, aligned: bool | None = None) -> Figure:
         """When runs and their stages ran: a lane a run, the newest on top; of a single run, a lane a stage.
 
         With `aligned` all begin at 0, so that runs of different days can be compared; otherwise they stand where they were in
-        time. Left out, they are aligned where bars would be too short to be seen. An open run ends now; one that is lost, whose
-        end nobody knows, fades out. The newest 60 lanes are shown. Raises ConfigurationError where matplotlib is missing.
+        time. Left out, they are aligned where most bars would be too short to be seen; a bar that is many times as long as the
+        others is then cut, with an arrow. An open run ends now; one that is lost, whose end nobody knows, fades out, as does a
+        stage that was left open. The newest 60 lanes are shown. Raises ConfigurationError where matplotlib is missing.
 
         >>> sd.runs(pipeline_id="sales", last=20).timeline().savefig("runs.png")  # doctest: +SKIP
         """
@@ -80,13 +96,13 @@ class Runs(Sequence[PipelineRunLog]):
         return timeline(self._logs, self._zone, datetime.now(UTC), aligned)
 
     def trend(self) -> Figure:
-        """Duration, and rows read and written, over time; for each of the four pipelines with the most runs.
+        """Duration, rows read and rows written over time, a panel each; for each of the four pipelines with the most runs.
 
         A band shows what is usual, and what lies outside of it is marked as an outlier: a successful run
         whose duration or rows are further from the median than 3.5 times the spread, which is the median absolute deviation
         times 1.4826, and further than a tenth of the median. Only successful runs tell what is usual, and at least five of them;
-        an open or failed run is marked where it takes longer. A lost run, whose duration nobody knows, stands at 0. Raises
-        ConfigurationError where matplotlib is missing.
+        an open or failed run is marked where it takes longer. A run whose duration nobody knows, as of a lost one, stands at 0.
+        Of more than 200 runs, the successful ones are a line without marks. Raises ConfigurationError where matplotlib is missing.
 
         >>> sd.runs(pipeline_id="sales").trend().savefig("trend.svg")  # doctest: +SKIP
         """
@@ -127,55 +143,31 @@ def runs(
     *,
     pipeline_id: str | None = None,
     status: RunStatus | str | Collection[RunStatus | str] | None = None,
-    since: datetime | timedelta | None = None,
+    since: datetime | date | timedelta | str | None = None,
     last: int | None = 50,
     user_timezone: str | None = None,
 ) -> Runs:
     """The newest runs of the run-log table, newest first.
 
     `spark_or_config` is a DynamoDBConfig; with a Spark session or None it is `DynamoDBConfig()`. `status` is one or several,
-    `since` a time (in the user's zone where it has none) or how long ago, `last` at most how many (None: all). Times are shown in
-    `user_timezone`, else in the configuration's. A run whose lease has run out is `lost`, and marked so in the table where that
-    is allowed. Raises ConfigurationError for an argument that can't be used, TableNotFoundError, AccessDeniedError,
-    RequestFailedError or ConnectionError.
+    `since` a time or a day (in the user's zone where it has none), or how long ago, as a timedelta or as text such as "7d";
+    `last` is at most how many (None: all). Times are shown in `user_timezone`, else in the configuration's. A run whose lease has
+    run out is `lost`, and marked so in the table where that is allowed. A row that is no run log is left out and told under the
+    table (`Runs.unreadable`); one whose status is none of the seven is only found by its `pipeline_id`. Raises ConfigurationError
+    for an argument that can't be used, TableNotFoundError, AccessDeniedError, RequestFailedError or ConnectionError.
 
-    >>> runs(DynamoDBConfig(table_prefix="myapp"), pipeline_id="sales", status="failed", last=10)  # doctest: +SKIP
+    >>> runs(DynamoDBConfig(table_prefix="myapp"), pipeline_id="sales", status="failed", since="7d")  # doctest: +SKIP
     """
     from spark_dynamo.run_logs.report.reading import read_runs
 
-    config = spark_or_config if isinstance(spark_or_config, DynamoDBConfig) else DynamoDBConfig()
-    zone = _zone(user_timezone or config.user_timezone or config.default_timezone)
+    config = config_of(spark_or_config)
+    zone = shown_zone(config, user_timezone)
     if last is not None and (isinstance(last, bool) or not isinstance(last, int) or last < 1):
         raise ConfigurationError(f"last {shorten(repr(last))} must be a whole number from 1, or None for all runs")
-    found = read_runs(config, pipeline_id=pipeline_id, statuses=_statuses(status), since=_since(since, zone), last=last)
-    return Runs(found, timezone=zone)
-
-
-def _statuses(status: RunStatus | str | Collection[RunStatus | str] | None) -> frozenset[RunStatus]:
-    names = [] if status is None else [status] if isinstance(status, str) else list(status)
-    for name in names:
-        if name not in list(RunStatus):
-            raise ConfigurationError(f"status {shorten(repr(name))} is none of {', '.join(RunStatus)}")
-    return frozenset(map(RunStatus, names))
-
-
-def _since(since: datetime | timedelta | None, zone: tzinfo) -> datetime | None:
-    if isinstance(since, timedelta):
-        return datetime.now(UTC) - since
-    if since is not None and since.tzinfo is None:
-        since = since.replace(tzinfo=zone)
-    return since
-
-
-def _zone(timezone: str | tzinfo) -> tzinfo:
-    if isinstance(timezone, tzinfo):
-        return timezone
-    try:
-        return ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):  # unknown; malformed; a directory of the zone database
-        raise ConfigurationError(
-            f"Invalid timezone {shorten(repr(timezone))}: give a name of the IANA database, as in 'Europe/London'"
-        ) from None
+    found, unreadable = read_runs(
+        config, pipeline_id=pipeline_id, statuses=statuses_of(status), since=since_of(since, zone), last=last
+    )
+    return Runs(found, timezone=zone, unreadable=unreadable)
 
 
 def _check_matplotlib() -> None:

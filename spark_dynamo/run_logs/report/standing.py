@@ -12,9 +12,9 @@ from types import MappingProxyType
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.run_logs.report.words import line_text
 from spark_dynamo.run_logs.state import OPEN_STATUSES
-from spark_dynamo.run_logs.store import lease_text
+from spark_dynamo.run_logs.store import lease_text, lost_message
 
-__all__ = ["LOOKS", "Look", "as_lost", "is_open", "is_overdue", "rows_of", "seconds_of", "trouble"]
+__all__ = ["LOOKS", "Look", "as_lost", "is_open", "is_overdue", "rows_field", "seconds_of", "stage_seconds", "trouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ LOOKS: Mapping[RunStatus, Look] = MappingProxyType(
         RunStatus.SKIPPED: Look("↷", "#bdbdbd", "#000000", "", "dim"),
     }
 )
+_ROW_FIELDS = ("rows_written", "total_records_processed", "rows_read")
 _LONGEST_TROUBLE = 200
 _MODULES = re.compile(r"^(?:[^\W\d]\w*\.)+(?=[^\W\d]\w*:)")  # before an exception's class
 
@@ -60,8 +61,7 @@ def is_overdue(log: PipelineRunLog, now: datetime) -> bool:
 def as_lost(log: PipelineRunLog) -> PipelineRunLog:
     """The log of an overdue run as `reap` would mark it, where its row can't be changed."""
     assert log.lease_expires_at is not None
-    driver = f"driver {log.lease_owner}" if log.lease_owner else "driver"
-    message = f"Lost: the {driver} said nothing more, and its lease ran out at {lease_text(log.lease_expires_at)}"
+    message = lost_message(log.lease_owner, lease_text(log.lease_expires_at))
     stages = [stage.model_copy(update={"status": RunStatus.LOST}) if is_open(stage) else stage for stage in log.stages]
     return log.model_copy(
         update={"status": RunStatus.LOST, "stages": stages, "error_message": log.error_message or message}
@@ -69,23 +69,30 @@ def as_lost(log: PipelineRunLog) -> PipelineRunLog:
 
 
 def seconds_of(log: PipelineRunLog | StageInfo, now: datetime | None = None) -> Decimal | None:
-    """Seconds that a run or stage took; those until now of one that is open; None where that is not known, as of a lost one."""
+    """Seconds that a run or stage took, until now where it is open; None where that is not known, as of a lost one.
+
+    Nor is it known where the end is before the start.
+    """
     if log.duration_seconds is not None:
         return log.duration_seconds
-    end = log.end_time
-    if end is None and is_open(log):
-        end = now or datetime.now(UTC)
-    if end is None or log.start_time is None:
+    if log.start_time is None or (log.end_time is None and not is_open(log)):
         return None
-    return max(Decimal(), Decimal(str((end - log.start_time).total_seconds())))
+    end = log.end_time or max(now or datetime.now(UTC), log.start_time)
+    return None if end < log.start_time else Decimal(str((end - log.start_time).total_seconds()))
 
 
-def rows_of(log: PipelineRunLog) -> int | None:
-    """The one number of rows that stands for a run: those written, else those processed, else those read."""
-    for count in (log.rows_written, log.total_records_processed, log.rows_read):
-        if count is not None:
-            return count
-    return None
+def stage_seconds(stage: StageInfo, log: PipelineRunLog, now: datetime | None = None) -> Decimal | None:
+    """The same of a run's stage; None of one that was left open in a run that has ended."""
+    return None if is_open(stage) and not is_open(log) and stage.end_time is None else seconds_of(stage, now)
+
+
+def rows_field(logs: Sequence[PipelineRunLog]) -> str:
+    """The one figure that stands for the rows of these runs: those written, processed or read.
+
+    The first that half of them know, else the one that most know.
+    """
+    known = {field: sum(getattr(log, field) is not None for log in logs) for field in _ROW_FIELDS}
+    return next((field for field, count in known.items() if 2 * count >= len(logs)), max(known, key=known.__getitem__))
 
 
 def trouble(log: PipelineRunLog, longest: int = _LONGEST_TROUBLE) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
-from spark_dynamo.run_logs.report.standing import LOOKS, Look, is_open, rows_of, seconds_of, trouble
+from spark_dynamo.run_logs.report.standing import LOOKS, Look, is_open, rows_field, seconds_of, trouble
 from spark_dynamo.run_logs.report.usual import Usual, usual
 from spark_dynamo.run_logs.report.words import UNKNOWN, count_text, duration_text, line_text, time_text
 
@@ -35,13 +35,16 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class PipelineSum:
-    """The runs of one pipeline in sum; `rows` has one number a run, oldest first, None where it is not known."""
+    """The runs of one pipeline in sum; `rows` has one number a run, oldest first, None where it is not known, and `rows_name`
+    says of what, as in "rows written".
+    """
 
     pipeline: str
     count: int
     succeeded: int
     ended: int
     usual: str
+    rows_name: str
     rows: tuple[int | None, ...]
     statuses: tuple[RunStatus, ...]
 
@@ -100,12 +103,14 @@ def pipeline_sums(logs: Sequence[PipelineRunLog]) -> list[PipelineSum]:
 
 
 def _sum(pipeline: str, ordered: Sequence[PipelineRunLog], limits: Usual | None) -> PipelineSum:
+    field = rows_field(ordered)
     return PipelineSum(
         pipeline=line_text(pipeline, _LONGEST_NAME),
         count=len(ordered),
         succeeded=sum(log.status is RunStatus.SUCCESS for log in ordered),
         ended=sum(not is_open(log) for log in ordered),
         usual=duration_text(limits.median) if limits else UNKNOWN,
-        rows=tuple(rows_of(log) for log in ordered),
+        rows_name=field.removeprefix("total_").replace("_", " "),
+        rows=tuple(getattr(log, field) for log in ordered),
         statuses=tuple(log.status for log in ordered),
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from itertools import zip_longest
+from types import MappingProxyType
+from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
-from spark_dynamo.run_logs.report.standing import LOOKS, is_open, seconds_of
-from spark_dynamo.run_logs.report.table import HEADINGS, pipeline_sums, run_rows
+from spark_dynamo.run_logs.report.standing import LOOKS, is_open, seconds_of, stage_seconds
+from spark_dynamo.run_logs.report.table import HEADINGS, RunRow, pipeline_sums, run_rows
 from spark_dynamo.run_logs.report.words import (
     UNKNOWN,
     block_text,
@@ -23,10 +29,11 @@ from spark_dynamo.run_logs.report.words import (
     line_text,
     run_text,
     time_text,
+    unreadable_lines,
     zone_text,
 )
 
-__all__ = ["run_view", "runs_text", "runs_view"]
+__all__ = ["LastLines", "run_view", "runs_text", "runs_view"]
 
 _MOST_IN_TEXT = 20
 _MOST_STAGES = 40
@@ -34,30 +41,90 @@ _MOST_MESSAGES = 15
 _MOST_STACK_LINES = 25
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MOST_BLOCKS = 40
+_LEAST_NAME, _LEAST_RUN = 20, 32  # columns of a terminal down to which a pipeline's name, and a run's id, may be folded
+_WHOLE = frozenset({"status", "started", "took", "rows in", "rows out"})  # what is never folded
+_GAP = 3  # columns of a terminal between those of a table
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def runs_view(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> RenderableType:
-    """The runs as a table, with whole ids, under a line a pipeline where there are several runs."""
+def runs_view(
+    logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime, unreadable: Mapping[str, str] = _NOTHING
+) -> RenderableType:
+    """The runs as a table, with whole ids, under a line a pipeline where there are several runs.
+
+    One run after the other where the terminal is too narrow for a table. Under them, which rows are no run logs.
+    """
+    told = [Text(line) for line in unreadable_lines(unreadable)]
     if not logs:
-        return Text("No runs")
-    table = _table(None)
-    for heading in HEADINGS[:-2]:
-        table.add_column(heading, justify="right" if heading in ("took", "rows in", "rows out") else "left")
-    table.add_column("run, and what failed", overflow="fold")
-    for row in run_rows(logs, zone, now):
-        took = Text(row.took).append(f"\n{row.remark}", "bold") if row.remark else Text(row.took)
-        run = Text(line_text(row.log.run_id, 2_048))
-        table.add_row(
-            Text(f"{row.look.glyph} {row.status}", row.look.style, no_wrap=True),
-            Text(row.pipeline),
-            Text(row.started),
-            took,
-            Text(row.rows_in),
-            Text(row.rows_out),
-            run.append(f"\n{row.trouble}", "red") if row.trouble else run,
-        )
+        return Group(Text("No runs"), *told)
     sums = list(_sums(logs)) if len(logs) > 1 else []
-    return Group(*sums, table, Text(f"Newest first; times in {zone_text(zone)}", "dim"))
+    return Group(
+        *sums, _RunsTable(run_rows(logs, zone, now)), Text(f"Newest first; times in {zone_text(zone)}", "dim"), *told
+    )
+
+
+class _RunsTable:
+    """Runs in as many columns as the terminal has room for: figures and times are always whole."""
+
+    def __init__(self, rows: Sequence[RunRow]) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        cells = [_cells(row) for row in self._rows]
+        table = _table(None)
+        for place, heading in enumerate((*HEADINGS[:-2], "run, and what failed")):
+            width = max(cell_len(line) for row in cells for line in (heading, *row[place].plain.split("\n")))
+            least = width if heading in _WHOLE else min(width, _LEAST_NAME if heading == "pipeline" else _LEAST_RUN)
+            is_right = heading in ("took", "rows in", "rows out")
+            table.add_column(heading, justify="right" if is_right else "left", min_width=least, overflow="fold")
+            table.columns[place].no_wrap = heading in _WHOLE
+        needed = sum(column.min_width or 0 for column in table.columns) + _GAP * (len(table.columns) - 1)
+        if needed > options.max_width:
+            yield from map(_record, self._rows)
+            return
+        for row in cells:
+            table.add_row(*row)
+        yield table
+
+
+def _cells(row: RunRow) -> list[Text]:
+    took = Text(row.took).append(f"\n{row.remark}", "bold") if row.remark else Text(row.took)
+    run = Text(line_text(row.log.run_id, 2_048))
+    return [
+        Text(f"{row.look.glyph} {row.status}", row.look.style),
+        Text(row.pipeline),
+        Text(row.started),
+        took,
+        Text(row.rows_in),
+        Text(row.rows_out),
+        run.append(f"\n{row.trouble}", "red") if row.trouble else run,
+    ]
+
+
+def _record(row: RunRow) -> Padding:
+    """One run in a few lines."""
+    name = Text(f"{row.look.glyph} {row.status}", row.look.style)
+    name.append(f"  {row.pipeline}", "bold default").append(f"  {line_text(row.log.run_id, 2_048)}", "not bold default")
+    told = [("started", row.started), ("took", row.took), ("rows in", row.rows_in), ("rows out", row.rows_out)]
+    parts = [Text(f"{heading} ", "dim").append(value, "not dim") for heading, value in told if value != UNKNOWN]
+    parts += [Text(row.remark, "bold")] if row.remark else []
+    figures = Columns(parts, padding=(0, 2, 0, 0))  # no part is folded
+    trouble = [Text(row.trouble, "red", overflow="fold")] if row.trouble else []
+    return Padding(Group(name, Padding(Group(figures, *trouble), (0, 0, 0, 2))), (0, 0, 1, 0))
+
+
+class LastLines:
+    """A view of a run that goes on, in a terminal that is less high: its headline, and its end with what is new."""
+
+    def __init__(self, view: RenderableType) -> None:
+        self._view = view
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(self._view, options.update(height=None), pad=False)
+        if len(lines) > console.height:
+            lines = [lines[0], [Segment("…")], *lines[3 - console.height :]]
+        for line in lines:
+            yield from (*line, Segment.line())
 
 
 def _sums(logs: Sequence[PipelineRunLog]) -> Iterator[Text]:
@@ -66,7 +133,7 @@ def _sums(logs: Sequence[PipelineRunLog]) -> Iterator[Text]:
         line.append(f"{count_text(found.count)} runs, {found.succeeded} of {found.ended} succeeded", "not bold")
         if found.usual != UNKNOWN:
             line.append(f", usually {found.usual}", "not bold")
-        line.append(f"  rows {_blocks(found.rows)}" if any(found.rows) else "", "not bold cyan")
+        line.append(f"  {found.rows_name} {_blocks(found.rows)}" if any(found.rows) else "", "not bold cyan")
         yield line
 
 
@@ -80,7 +147,11 @@ def _blocks(rows: Sequence[int | None]) -> str:
 def run_view(log: PipelineRunLog, zone: tzinfo, now: datetime) -> RenderableType:
     """One run: what it is, its figures, its stages, checks and newest messages, and its error with the end of its stack."""
     parts: list[RenderableType] = [_headline(log, now), _facts(log, zone)]
-    for title, table in (("Stages", _stages(log, zone, now)), ("Checks", _checks(log)), ("Messages", _messages(log))):
+    for title, table in (
+        ("Stages", _stages(log, zone, now)),
+        ("Checks", _checks(log)),
+        ("Messages", _messages(log, zone)),
+    ):
         if table is not None:
             parts += [Text(f"\n{title}", "bold"), table]
     if log.error_message:
@@ -154,6 +225,8 @@ def _stages(log: PipelineRunLog, zone: tzinfo, now: datetime) -> Table | None:
         return None
     table = _table("", "stage", "started", "took", "records", "")
     table.columns[3].justify = table.columns[4].justify = "right"
+    for place in (2, 3, 4):
+        table.columns[place].no_wrap = True
     left_out = len(log.stages) - _MOST_STAGES
     if left_out > 0:
         table.add_row("", Text(f"… {left_out} earlier stages"), "", "", "", "")
@@ -163,16 +236,18 @@ def _stages(log: PipelineRunLog, zone: tzinfo, now: datetime) -> Table | None:
             Text(look.glyph, look.style),
             Text(line_text(stage.stage_name, 200)),
             Text(time_text(stage.start_time, zone)),
-            Text(_took(stage, now)),
+            Text(_took(stage, log, now)),
             Text(count_text(stage.records_processed)),
             Text(line_text(stage.error_message, 300), "red"),
         )
     return table
 
 
-def _took(stage: StageInfo, now: datetime) -> str:
-    text = duration_text(seconds_of(stage, now))
-    return f"{text} so far" if is_open(stage) else text
+def _took(stage: StageInfo, log: PipelineRunLog, now: datetime) -> str:
+    seconds = stage_seconds(stage, log, now)
+    if seconds is None and is_open(stage):
+        return "end unknown"
+    return f"{duration_text(seconds)} so far" if is_open(stage) else duration_text(seconds)
 
 
 def _checks(log: PipelineRunLog) -> Table | None:
@@ -191,7 +266,7 @@ def _checks(log: PipelineRunLog) -> Table | None:
     return table
 
 
-def _messages(log: PipelineRunLog) -> Table | None:
+def _messages(log: PipelineRunLog, zone: tzinfo) -> Table | None:
     if not log.log_messages:
         return None
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -202,8 +277,17 @@ def _messages(log: PipelineRunLog) -> Table | None:
         level = str(message.get("level", ""))
         style = {"warning": "yellow", "error": "red", "critical": "bold red"}.get(level, "dim")
         told = str(message.get("message", message))
-        table.add_row(Text(str(message.get("time", ""))[:19]), Text(level, style), Text(block_text(told)))
+        table.add_row(Text(_time_in(message.get("time", ""), zone)), Text(level, style), Text(block_text(told)))
     return table
+
+
+def _time_in(time: Any, zone: tzinfo) -> str:
+    """A message's time, which is text in UTC, in that zone; what is no time stays as it is."""
+    try:
+        found = datetime.fromisoformat(str(time))
+    except ValueError:
+        return line_text(str(time), 40)
+    return time_text(found if found.tzinfo else found.replace(tzinfo=UTC), zone)
 
 
 def _table(title: str | None, *headings: str) -> Table:
@@ -211,10 +295,13 @@ def _table(title: str | None, *headings: str) -> Table:
     return Table(*names, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
 
 
-def runs_text(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> str:
+def runs_text(
+    logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime, unreadable: Mapping[str, str] = _NOTHING
+) -> str:
     """The newest twenty runs in plain text, for `repr`."""
+    told = unreadable_lines(unreadable)
     if not logs:
-        return "Runs(no runs)"
+        return "\n".join(["Runs(no runs)", *told])
     rows = [
         (
             row.status,
@@ -234,5 +321,5 @@ def runs_text(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> st
         "  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)), cells[-1]]).rstrip()
         for cells in table
     ]
-    more = f"\n… and {len(logs) - len(rows)} older ones" if len(logs) > len(rows) else ""
-    return f"Runs({len(logs)} newest first, times in {zone_text(zone)})\n" + "\n".join(lines) + more
+    more = [f"… and {len(logs) - len(rows)} older ones"] if len(logs) > len(rows) else []
+    return "\n".join([f"Runs({len(logs)} newest first, times in {zone_text(zone)})", *lines, *more, *told])

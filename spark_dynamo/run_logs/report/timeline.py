@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
@@ -25,7 +27,7 @@ from spark_dynamo.run_logs.report.canvas import (
     time_place,
     time_unit,
 )
-from spark_dynamo.run_logs.report.standing import LOOKS, is_open, seconds_of
+from spark_dynamo.run_logs.report.standing import LOOKS, is_open, seconds_of, stage_seconds
 from spark_dynamo.run_logs.report.words import duration_text, run_text, time_text
 
 __all__ = ["timeline"]
@@ -34,7 +36,8 @@ _MOST_LANES = 60
 _LANE = 0.34  # inches
 _WIDTH = 10.0
 _MOST_ROWS = 4  # of stages at the same time, in the lane of a run
-_LEAST_SHARE = 1 / 40  # of the time shown: where the longest run is shorter, nobody sees it
+_LEAST_SHARE = 1 / 40  # of the time shown: where half of the runs are shorter, nobody sees them
+_MOST_TIMES = 20  # the median duration: a longer bar is cut, where all begin at 0
 _LETTER = 0.075  # inches, of the text in bars
 _FADE = 12  # steps in which a bar without an end fades out
 
@@ -62,7 +65,7 @@ def timeline(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime, aligne
         return empty_picture("No runs")
     shown = logs[:_MOST_LANES]
     lanes = _stage_lanes(shown[0], now) if len(shown) == 1 else _run_lanes(shown, zone, now)
-    is_aligned = _is_sparse(lanes) if aligned is None else aligned
+    is_aligned = (len(shown) > 1 and _is_sparse(lanes)) if aligned is None else aligned
     heights = [max(1.0, 0.55 * len(lane.rows) + 0.45) for lane in lanes]
     picture = Picture(figsize=(_WIDTH, 1.5 + _LANE * sum(heights)), facecolor="white", layout="constrained")
     axes = picture.add_subplot()
@@ -96,35 +99,50 @@ def _run_lanes(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> l
     part = slice(11, 19) if logs[0].start_time - logs[-1].start_time < timedelta(days=1) else slice(5, 16)
     lanes = []
     for log in logs:
-        run = _bar(log, log.start_time, run_text(log.run_id), _end(log, now), now)
+        run = _run_bar(log, run_text(log.run_id), now)
         started = time_text(log.start_time, zone)[part]
         label = f"{drawable(log.pipeline_id, 26)}  {started}" if several else f"{run_text(log.run_id)}  {started}"
-        lanes.append(_Lane(drawable(label, 46), run, _rows([_stage_bar(stage, run, now) for stage in log.stages])))
+        lanes.append(_Lane(drawable(label, 46), run, _rows([_stage_bar(stage, log, run, now) for stage in log.stages])))
     return lanes
 
 
 def _stage_lanes(log: PipelineRunLog, now: datetime) -> list[_Lane]:
-    run = _bar(log, log.start_time, "", _end(log, now), now)
-    stages = [_stage_bar(stage, run, now) for stage in log.stages[-(_MOST_LANES - 1) :]]
+    run = _run_bar(log, "", now)
+    stages = [_stage_bar(stage, log, run, now) for stage in log.stages[-(_MOST_LANES - 1) :]]
     return [_Lane("the whole run", run, []), *(_Lane(drawable(stage.name, 46), stage, []) for stage in stages)]
 
 
-def _bar(log: PipelineRunLog | StageInfo, start: datetime, name: str, end: datetime | None, now: datetime) -> _Bar:
-    seconds = seconds_of(log, now)
-    so_far = " so far" if is_open(log) else ""
+def _run_bar(log: PipelineRunLog, name: str, now: datetime) -> _Bar:
+    has_end = log.end_time is not None or is_open(log)
+    return _bar(log, name, (log.start_time, _end(log, now)), seconds_of(log, now), has_end=has_end)
+
+
+def _stage_bar(stage: StageInfo, log: PipelineRunLog, run: _Bar, now: datetime) -> _Bar:
+    """A stage's bar: one whose end nobody told ends with its run."""
+    goes_on = is_open(stage) and is_open(log)
+    times = (stage.start_time or run.start, stage.end_time or (now if goes_on else run.end))
+    has_end = stage.end_time is not None or goes_on
+    return _bar(stage, stage.stage_name, times, stage_seconds(stage, log, now), has_end=has_end)
+
+
+def _bar(
+    of: PipelineRunLog | StageInfo,
+    name: str,
+    times: tuple[datetime, datetime | None],
+    seconds: Decimal | None,
+    *,
+    has_end: bool,
+) -> _Bar:
+    start, end = times
+    so_far = " so far" if is_open(of) else ""
     return _Bar(
         name=name,
         start=start,
         end=max(end or start, start),
-        status=log.status,
-        has_end=log.end_time is not None or is_open(log),
+        status=of.status,
+        has_end=has_end,
         took="end unknown" if seconds is None else duration_text(seconds) + so_far,
     )
-
-
-def _stage_bar(stage: StageInfo, run: _Bar, now: datetime) -> _Bar:
-    end = stage.end_time or (now if is_open(stage) else run.end)
-    return _bar(stage, stage.start_time or run.start, stage.stage_name, end, now)
 
 
 def _end(log: PipelineRunLog, now: datetime) -> datetime | None:
@@ -148,11 +166,21 @@ def _rows(bars: Sequence[_Bar]) -> list[list[_Bar]]:
     return rows
 
 
+def _seconds(lanes: Sequence[_Lane]) -> list[float]:
+    return [(lane.run.end - lane.run.start).total_seconds() for lane in lanes]
+
+
 def _is_sparse(lanes: Sequence[_Lane]) -> bool:
-    """Whether bars where they were in time would be too short to be seen."""
-    whole = max(lane.run.end for lane in lanes) - min(lane.run.start for lane in lanes)
-    longest = max(lane.run.end - lane.run.start for lane in lanes)
-    return len(lanes) > 1 and whole.total_seconds() > 0 and longest / whole < _LEAST_SHARE
+    """Whether most bars where they were in time would be too short to be seen."""
+    whole = (max(lane.run.end for lane in lanes) - min(lane.run.start for lane in lanes)).total_seconds()
+    return whole > 0 and median(_seconds(lanes)) / whole < _LEAST_SHARE
+
+
+def _longest_shown(lanes: Sequence[_Lane]) -> float:
+    """Seconds of the longest bar, but for those that would make all others too short to be seen."""
+    found = _seconds(lanes)
+    most = _MOST_TIMES * median(found)
+    return max((seconds for seconds in found if seconds <= most), default=0.0) or max(found)
 
 
 class _Measure:
@@ -161,9 +189,8 @@ class _Measure:
     def __init__(self, axes: Axes, lanes: Sequence[_Lane], is_aligned: bool, zone: tzinfo) -> None:
         self._axes = axes
         self._is_aligned = is_aligned
-        first = min(lane.run.start for lane in lanes)
-        longest = max((lane.run.end - lane.run.start).total_seconds() for lane in lanes)
-        self._unit, name = time_unit(longest)
+        self._longest = _longest_shown(lanes)
+        self._unit, name = time_unit(self._longest)
         low, high = (
             min(self.place(lane.run.start, lane.run) for lane in lanes),
             max(self.place(lane.run.end, lane.run) for lane in lanes),
@@ -174,13 +201,16 @@ class _Measure:
         if is_aligned:
             axes.set_xlabel(f"time since each run's start ({name})", fontsize=9, color=MUTED)
         else:
-            time_axis(axes, zone, [first])
+            time_axis(axes, zone, [min(lane.run.start for lane in lanes)])
         axes.set_xlim(low, low + self._whole)
 
     def place(self, time: datetime, run: _Bar) -> float:
         if self._is_aligned:
-            return (time - run.start).total_seconds() / self._unit
+            return min((time - run.start).total_seconds(), self._longest) / self._unit
         return time_place(time)
+
+    def _is_cut(self, run: _Bar) -> bool:
+        return self._is_aligned and (run.end - run.start).total_seconds() > self._longest
 
     def draw(self, lane: _Lane, bottom: float, height: float) -> None:
         self._rectangle(lane.run, lane.run, bottom + 0.08, height - 0.16, faint=bool(lane.rows))
@@ -193,7 +223,7 @@ class _Measure:
         text = self._axes.text(
             self.place(lane.run.end, lane.run) + self._whole * 0.006,
             bottom + height / 2,
-            lane.run.took,
+            f"→ {lane.run.took}" if self._is_cut(lane.run) else lane.run.took,
             va="center",
             fontsize=8,
             color=INK,

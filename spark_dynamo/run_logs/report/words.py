@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
@@ -12,16 +13,19 @@ __all__ = [
     "bytes_text",
     "count_text",
     "duration_text",
+    "is_uuid",
     "line_text",
     "run_text",
     "short_count",
     "time_text",
+    "unreadable_lines",
     "zone_text",
 ]
 
 UNKNOWN = "–"
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
-_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+_MOST_UNREADABLE = 10
+_UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
 )  # a terminal's, and what turns text around
@@ -104,7 +108,12 @@ def run_text(run_id: str) -> str:
     >>> run_text("5f0c2a9e8b7d4c6fa1b2c3d4e5f60718"), run_text("2026-11-01-nightly")
     ('5f0c2a9e', '2026-11-01-nightly')
     """
-    return run_id[:8] if _UUID.fullmatch(run_id) else line_text(run_id, 24)
+    return run_id[:8] if is_uuid(run_id) else line_text(run_id, 24)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a run's id is a UUID, with dashes or without."""
+    return _UUID.fullmatch(text) is not None
 
 
 def line_text(text: str | None, longest: int) -> str:
@@ -116,6 +125,21 @@ def line_text(text: str | None, longest: int) -> str:
     lines = (text or "").strip().splitlines()
     line = _CONTROL.sub(" ", lines[0]).strip() if lines else ""
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def unreadable_lines(unreadable: Mapping[str, str]) -> list[str]:
+    """Lines that tell of rows that are no run logs, by their ids: why not.
+
+    >>> unreadable_lines({"r1": "status: not 'done'"})
+    ["1 row is no run log: r1: status: not 'done'"]
+    >>> unreadable_lines({"r1": "a", "r2": "b"})
+    ['2 rows are no run logs:', 'r1: a', 'r2: b']
+    """
+    told = [f"{line_text(run_id, 200)}: {line_text(why, 300)}" for run_id, why in unreadable.items()]
+    if len(told) < 2:
+        return [f"1 row is no run log: {line}" for line in told]
+    more = [f"… and {len(told) - _MOST_UNREADABLE} more"] if len(told) > _MOST_UNREADABLE else []
+    return [f"{count_text(len(told))} rows are no run logs:", *told[:_MOST_UNREADABLE], *more]
 
 
 def block_text(text: str) -> str:

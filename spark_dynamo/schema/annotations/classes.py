@@ -11,12 +11,14 @@ from types import MappingProxyType
 from typing import Any, Generic, Protocol, get_args, get_origin
 
 import typing_extensions
-from pydantic import AliasChoices, BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict, RootModel
 from pydantic.fields import FieldInfo
 from pyspark.sql.types import StructType
 
 from spark_dynamo.errors import SchemaError, shorten
 from spark_dynamo.schema.annotations.containers import dump_one, field_of
+from spark_dynamo.schema.annotations.inputs import Input, finished, first_text, loader, ways_to
+from spark_dynamo.schema.annotations.leaves import UNCHANGED
 from spark_dynamo.schema.annotations.places import Arguments, LeftOut, Place, below
 from spark_dynamo.schema.annotations.recursion import becomes_variant, enter, recursive_node
 from spark_dynamo.schema.annotations.serialization import computed_fields, field_node, model_serialized, reader_of
@@ -29,13 +31,17 @@ Read = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field as its class declares it. `may_lack` says that a TypedDict may be without it."""
+    """A field as its class declares it.
+
+    `may_lack` says that a TypedDict may be without it, `is_input` that validation takes it.
+    """
 
     attribute: str
     annotation: Any
     info: FieldInfo | None
     read: Read
     may_lack: bool = False
+    is_input: bool = True
 
 
 def is_class_with_fields(annotation: Any) -> bool:
@@ -50,7 +56,10 @@ def class_node(place: Place, annotation: Any) -> Node:
     assert kind is not None
     if becomes_variant(place, cls):
         return recursive_node(place, cls, annotation)
-    return kind(place, cls, _arguments_of(annotation, place.arguments))
+    node = kind(place, cls, _arguments_of(annotation, place.arguments))
+    no_input = [field.name for field in dataclasses.fields(cls) if not field.init] if kind is _dataclass else []
+    later = [child for child in node.fields if child.attribute in no_input]
+    return dataclasses.replace(node, load=finished(node, annotation, later)) if later else node
 
 
 def _kind_of(cls: Any) -> Callable[[Place, Any, Arguments], Node] | None:
@@ -90,6 +99,10 @@ def _root_model(place: Place, cls: type[RootModel[Any]], arguments: Arguments) -
 
 
 def _model(place: Place, cls: type[BaseModel], arguments: Arguments) -> Node:
+    if cls is BaseModel:
+        raise SchemaError(
+            place.path or "BaseModel", "BaseModel itself has no fields. Use one of its subclasses, or Any"
+        )
     _complete(place, cls)
     serialized = model_serialized(place, cls)
     if serialized is not None:
@@ -101,12 +114,14 @@ def _model(place: Place, cls: type[BaseModel], arguments: Arguments) -> Node:
     ]
 
     def check(value: Any) -> None:
+        if type(value) is not cls:
+            if not isinstance(value, BaseModel):
+                raise _unvalidated(place, cls, value)
+            _check_subclass(place, cls, value, frozenset(type(value).model_fields) - known)
         if value.__pydantic_extra__:
             raise ValueError(
                 f"{_named(place, cls)} has values that no column holds: {', '.join(value.__pydantic_extra__)}"
             )
-        if type(value) is not cls:
-            _check_subclass(place, cls, value, frozenset(type(value).model_fields) - known)
 
     return _struct(place, cls, fields, cls.model_config, check)
 
@@ -123,11 +138,14 @@ def _dataclass(place: Place, cls: type[Any], arguments: Arguments) -> Node:
         else:
             default = field.default if isinstance(field.default, FieldInfo) else field
             info = FieldInfo.from_annotated_attribute(hints[field.name], default)
-        fields.append(_Field(field.name, info.annotation, info, reader_of(place, cls, field.name, info)))
+        read = reader_of(place, cls, field.name, info)
+        fields.append(_Field(field.name, info.annotation, info, read, is_input=field.init))
     known = frozenset(field.attribute for field in fields)
 
     def check(value: Any) -> None:
         if type(value) is not cls:
+            if isinstance(value, type) or not dataclasses.is_dataclass(value):
+                raise _unvalidated(place, cls, value)
             _check_subclass(place, cls, value, frozenset(field.name for field in dataclasses.fields(value)) - known)
 
     return _struct(place, cls, fields, getattr(cls, "__pydantic_config__", {}), check, arguments)
@@ -193,20 +211,23 @@ def _struct(
     place.refuse_form("a model")
     inner = enter(place, cls, arguments)
     fields: list[FieldNode] = []
-    steps: list[_Step] = []
+    inputs: list[Input] = []
     left_out: list[_Left] = []
     for field in declared:
         if field.info is not None and field.info.exclude and place.walk.mode == "serialization":
             continue
         name = _column_name(inner, field, config)
+        ways = ways_to(field.attribute, field.info, config)
         try:
             node = _field_node(inner, cls, name, field)
         except LeftOut:
-            left_out.append(_Left(_input_name(field, config), field.read, below(place.path, name), _empty(field)))
+            left_out.append(_Left(field.read, below(place.path, name)))
+            inputs.append(Input(name, ways, empty=_empty(field)))
             continue
         comment = field.info.description if field.info else None
         fields.append(FieldNode(name, field.attribute, node, comment, field.info, field.read))
-        steps.append(_Step(name, _input_name(field, config), node, field.may_lack))
+        if field.is_input:
+            inputs.append(Input(name, ways, node, field.info, field.may_lack))
     fields.extend(computed_fields(inner, cls, _by_alias(inner, config)))
     if not fields:
         raise SchemaError(place.path or cls.__name__, f"model {cls.__name__} has no fields. Add one, or use Any")
@@ -218,7 +239,7 @@ def _struct(
         fields=tuple(fields),
         model=cls,
         dump=_dump(fields, left_out, check),
-        load=_load(steps, left_out),
+        load=loader(inputs, config.get("extra"), {child.name for child in fields}),
     )
 
 
@@ -254,7 +275,7 @@ def _column_name(place: Place, field: _Field, config: ConfigDict | Mapping[str, 
     alias = field.info.validation_alias or field.info.alias
     if alias is None:
         return field.attribute
-    name = _first_text(alias)
+    name = first_text(alias)
     if name is None:
         raise SchemaError(
             below(place.path, field.attribute),
@@ -262,19 +283,6 @@ def _column_name(place: Place, field: _Field, config: ConfigDict | Mapping[str, 
             "False",
         )
     return name
-
-
-def _input_name(field: _Field, config: ConfigDict | Mapping[str, Any]) -> str:
-    """The name by which validation takes the field's value."""
-    if field.info is None or config.get("validate_by_name") or config.get("populate_by_name"):
-        return field.attribute
-    alias = field.info.validation_alias or field.info.alias
-    return (_first_text(alias) if alias is not None else None) or field.attribute
-
-
-def _first_text(alias: Any) -> str | None:
-    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-    return next((choice for choice in choices if isinstance(choice, str)), None)
 
 
 def _check_names(place: Place, fields: list[FieldNode]) -> None:
@@ -287,69 +295,39 @@ def _check_names(place: Place, fields: list[FieldNode]) -> None:
         seen[child.name] = child.attribute
 
 
-# ---------------------------------------------------------------------------------------------------- dump and load
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A field on the way back: its column, the name that validation takes."""
-
-    name: str
-    input_name: str
-    node: Node
-    may_lack: bool
+# ---------------------------------------------------------------------------------------------------- dump
 
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """A field that the policy leaves out: it must be empty on the way in, and is `empty()` on the way back."""
+    """A field that the policy leaves out: it must be empty on the way in."""
 
-    input_name: str
     read: Read
     path: str
-    empty: Callable[[], Any] | None
 
 
 def _dump(
     fields: list[FieldNode], left_out: list[_Left], check: Callable[[Any], None]
 ) -> Callable[[Any], dict[str, Any]]:
-    steps = [(child.name, child.read, child.node.dump, child.node.nullable, child.node.path) for child in fields]
+    steps = [
+        (child.name, child.read, child.node.dump, UNCHANGED.get(child.node.dump), child.node.nullable, child.node.path)
+        for child in fields
+    ]
 
     def dump(value: Any) -> dict[str, Any]:
         check(value)
         row: dict[str, Any] = {}
-        for name, read, convert, nullable, path in steps:
+        for name, read, convert, unchanged, nullable, path in steps:
             held = read(value)
             if held is None and not nullable:
                 raise ValueError(f"{path} is None, which its type doesn't allow")
-            row[name] = held if convert is None or held is None else convert(held)
+            row[name] = held if convert is None or held is None or type(held) is unchanged else convert(held)
         for left in left_out:
             if left.read(value):
                 raise ValueError(f"{left.path} is nested deeper than the policy's levels of recursion")
         return row
 
     return dump
-
-
-def _load(steps: list[_Step], left_out: list[_Left]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    plain = [(step.name, step.input_name, step.node.load, step.may_lack) for step in steps]
-    empties = [(left.input_name, left.empty) for left in left_out if left.empty is not None]
-
-    def load(row: Mapping[str, Any]) -> dict[str, Any]:
-        loaded: dict[str, Any] = {}
-        for name, input_name, convert, may_lack in plain:
-            held = row.get(name, _MISSING)
-            if held is _MISSING or (may_lack and held is None):
-                continue
-            loaded[input_name] = held if convert is None or held is None else convert(held)
-        for input_name, empty in empties:
-            loaded[input_name] = empty()
-        return loaded
-
-    return load
-
-
-_MISSING = object()
 
 
 def _empty(field: _Field) -> Callable[[], Any] | None:
@@ -368,8 +346,13 @@ _EMPTY: Mapping[Any, Callable[[], Any]] = MappingProxyType(
 )
 
 
+def _unvalidated(place: Place, cls: type[Any], value: Any) -> TypeError:
+    """The error of what has been assigned to the field without validation."""
+    return TypeError(f"{_named(place, cls)} is a {type(value).__name__}, and no {cls.__name__}")
+
+
 def _check_subclass(place: Place, cls: type[Any], value: Any, further: frozenset[str]) -> None:
-    """ValueError for what is no instance of the class, or has fields beyond it, which would be lost."""
+    """ValueError for what has fields beyond the class, which would be lost."""
     if further:
         raise ValueError(
             f"{_named(place, cls)} is a {type(value).__name__}, whose fields {', '.join(sorted(further))} no column holds"

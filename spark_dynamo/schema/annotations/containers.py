@@ -27,7 +27,7 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-from spark_dynamo.schema.annotations.leaves import Convert
+from spark_dynamo.schema.annotations.leaves import UNCHANGED, Convert
 from spark_dynamo.schema.annotations.places import Place, name_of
 from spark_dynamo.schema.annotations.variants import any_node, is_any
 from spark_dynamo.schema.nodes import FieldNode, Node
@@ -70,11 +70,14 @@ def _array(place: Place, annotation: Any, made: Convert | None, what: str = "a l
 
 def _each_dumped(element: Node) -> Convert:
     convert, nullable, path = element.dump, element.nullable, element.path
+    unchanged = UNCHANGED.get(convert)
 
     def dump(values: Any) -> Any:
         if not nullable and any(value is None for value in values):
             raise ValueError(f"{path} holds None, which its type doesn't allow")
-        return [None if value is None else convert(value) for value in values] if convert else values
+        if convert is None:
+            return values
+        return [value if value is None or type(value) is unchanged else convert(value) for value in values]
 
     return dump
 

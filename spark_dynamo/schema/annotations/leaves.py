@@ -43,7 +43,17 @@ from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.annotations.places import Place, name_of
 from spark_dynamo.schema.nodes import Node
 
-__all__ = ["LEAVES", "Convert", "Leaf", "integers_of", "leaf_node", "leaf_of"]
+__all__ = [
+    "LEAVES",
+    "UNCHANGED",
+    "Convert",
+    "Leaf",
+    "integers_of",
+    "leaf_node",
+    "leaf_of",
+    "whole_microseconds",
+    "whole_microseconds_of_span",
+]
 
 Convert = Callable[[Any], Any]
 
@@ -85,10 +95,24 @@ def _plain_date(value: date) -> date:
     return value
 
 
+def whole_microseconds(value: datetime) -> datetime:
+    """The value; ValueError for one of pandas with nanoseconds, which Arrow would cut off."""
+    if type(value) is not datetime and getattr(value, "nanosecond", None):
+        raise ValueError(f"{value!r} has nanoseconds, and a column ends with microseconds; round it to 'us' first")
+    return value
+
+
+def whole_microseconds_of_span(value: timedelta) -> timedelta:
+    """The same for the time between two."""
+    if type(value) is not timedelta and getattr(value, "nanoseconds", None):
+        raise ValueError(f"{value!r} has nanoseconds, and a column ends with microseconds; round it to 'us' first")
+    return value
+
+
 def _without_zone(value: datetime) -> datetime:
     if value.tzinfo is not None:  # Arrow would drop the zone
         raise ValueError(f"{value!r} has a time zone, which TIMESTAMP_NTZ can't hold")
-    return value
+    return whole_microseconds(value)
 
 
 def _secret(value: Any) -> Any:
@@ -132,13 +156,18 @@ LEAVES: Mapping[Any, Leaf] = MappingProxyType(
         date: Leaf(DateType(), _plain_date),
         pydantic.PastDate: Leaf(DateType(), _plain_date, narrower=True),
         pydantic.FutureDate: Leaf(DateType(), _plain_date, narrower=True),
-        datetime: Leaf(TimestampType()),
-        pydantic.AwareDatetime: Leaf(TimestampType()),
-        pydantic.PastDatetime: Leaf(TimestampType(), narrower=True),
-        pydantic.FutureDatetime: Leaf(TimestampType(), narrower=True),
+        datetime: Leaf(TimestampType(), whole_microseconds),
+        pydantic.AwareDatetime: Leaf(TimestampType(), whole_microseconds),
+        pydantic.PastDatetime: Leaf(TimestampType(), whole_microseconds, narrower=True),
+        pydantic.FutureDatetime: Leaf(TimestampType(), whole_microseconds, narrower=True),
         pydantic.NaiveDatetime: Leaf(TimestampNTZType(), _without_zone),
-        timedelta: Leaf(DayTimeIntervalType()),
+        timedelta: Leaf(DayTimeIntervalType(), whole_microseconds_of_span),
     }
+)
+
+# the class whose values these give back as they are, so that the loop over all values need not call them
+UNCHANGED: Mapping[Convert | None, type[Any]] = MappingProxyType(
+    {operator.index: int, whole_microseconds: datetime, whole_microseconds_of_span: timedelta}
 )
 
 # the storage forms that a type can take

@@ -20,7 +20,7 @@ from pydantic import BaseModel, JsonValue
 from pyspark.sql.types import VariantType
 
 from spark_dynamo.errors import shorten
-from spark_dynamo.schema.annotations.leaves import LEAVES
+from spark_dynamo.schema.annotations.leaves import LEAVES, whole_microseconds, whole_microseconds_of_span
 from spark_dynamo.schema.annotations.places import Place
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.wire.kernels import EMPTY_NAME, EMPTY_SET, number_problem
@@ -123,8 +123,13 @@ def _set(value: Set[Any]) -> Attribute:
 
 
 def _moment(value: datetime) -> Attribute:
-    moment = value.astimezone(UTC) if value.tzinfo else value
+    moment = whole_microseconds(value).astimezone(UTC) if value.tzinfo else whole_microseconds(value)
     return {"S": moment.isoformat(timespec="microseconds")}
+
+
+def _span(value: timedelta) -> Attribute:
+    microseconds = whole_microseconds_of_span(value) // timedelta(microseconds=1)
+    return _number(f"{Decimal(microseconds).scaleb(-6):f}")
 
 
 _WRITERS: Mapping[type, Callable[[Any], Attribute]] = MappingProxyType(
@@ -142,7 +147,7 @@ _WRITERS: Mapping[type, Callable[[Any], Attribute]] = MappingProxyType(
         datetime: _moment,
         date: lambda value: {"S": value.isoformat()},
         time: lambda value: {"S": value.isoformat()},
-        timedelta: lambda value: _number(f"{Decimal(value // timedelta(microseconds=1)).scaleb(-6):f}"),
+        timedelta: _span,
     }
 )
 

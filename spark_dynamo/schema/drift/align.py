@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from spark_dynamo.schema.nodes import FieldNode
     from spark_dynamo.schema.policy import SchemaPolicy
 
-__all__ = ["align"]
+__all__ = ["Extra", "align", "fitted"]
 
 Extra = Literal["drop", "error", "keep"]
 Missing = Literal["null", "default", "error"]
@@ -66,12 +66,21 @@ def align(
         if choice not in known:
             raise ConfigurationError(f"align's {name} must be one of {', '.join(known)}, not {choice!r}")
     choices: dict[str, Any] = {"mode": mode, "by_alias": by_alias, "policy": policy}
-    found, wanted = df.schema, schema_of(model, **choices)
+    wanted = schema_of(model, **choices)
     defaults = fields_of(model, **choices) if missing == "default" and isinstance(model, type) else {}
-    alignment = _Alignment(extra, missing, defaults)
+    name = model.__name__ if isinstance(model, type) else ""
+    return _aligned(df, wanted, name, _Alignment(extra, {}, missing, defaults))
+
+
+def fitted(df: DataFrame, wanted: StructType, model: type[Any], extras: Mapping[str, Extra]) -> DataFrame:
+    """The DataFrame with the wanted columns of a model; extra ones are errors, but in the structs at the paths in `extras`."""
+    return _aligned(df, wanted, model.__name__, _Alignment("error", extras, "null", {}))
+
+
+def _aligned(df: DataFrame, wanted: StructType, name: str, alignment: _Alignment) -> DataFrame:
+    found = df.schema
     columns = list(alignment.columns(found, wanted))
     if alignment.problems:
-        name = model.__name__ if isinstance(model, type) else ""
         differences = compare_schemas(found, wanted, expected=name or "expected")
         raise SchemaMismatchError(model=name, differences=differences, problems=alignment.problems, advice=_ADVICE)
     return df if found == wanted else df.select(*columns)
@@ -79,9 +88,13 @@ def align(
 
 @dataclass(frozen=True, slots=True)
 class _Alignment:
-    """How the fields of one schema become those of another one; `problems` fills with the paths where they can't."""
+    """How the fields of one schema become those of another one; `problems` fills with the paths where they can't.
 
-    extra: str
+    `extra` says what becomes of extra fields, but in the structs at the paths in `extras`.
+    """
+
+    extra: Extra
+    extras: Mapping[str, Extra]
     missing: str
     defaults: Mapping[str, FieldNode]
     problems: dict[str, str] = field(default_factory=dict)
@@ -94,7 +107,7 @@ class _Alignment:
                 yield column
                 continue
             made = self._field(column, here, there, there.name)
-            kind = there.dataType if here is None else self._type(here.dataType, there.dataType)
+            kind = there.dataType if here is None else self._type(here.dataType, there.dataType, there.name)
             if isinstance(kind, StructType | ArrayType | MapType):
                 made = made.cast(kind)  # which brings the metadata of all that is below
             elif made is column:
@@ -104,9 +117,11 @@ class _Alignment:
             yield made.alias(there.name, metadata=there.metadata)
 
     def _pairs(
-        self, found: StructType, wanted: StructType, prefix: str
+        self, found: StructType, wanted: StructType, path: str
     ) -> Iterator[tuple[StructField | None, StructField]]:
         """The found and the wanted field of each name, in the wanted order; extra ones behind them, if they are kept."""
+        prefix = f"{path}." if path else ""
+        extra = self.extras.get(path, self.extra)
         for struct in (found, wanted):
             for name, count in Counter(struct.names).items():
                 if count > 1:
@@ -117,38 +132,39 @@ class _Alignment:
         for here in found.fields:
             if here.name in should:
                 continue
-            if self.extra == "error":
+            if extra == "error":
                 self.problems[prefix + here.name] = "not in the model"
-            elif self.extra == "keep":
+            elif extra == "keep":
                 yield here, StructField(here.name, here.dataType, True, here.metadata) if prefix else here
 
-    def _type(self, found: DataType, wanted: DataType) -> DataType:
+    def _type(self, found: DataType, wanted: DataType, path: str) -> DataType:
         """The type that the values get: the wanted one, with the extra fields that are kept."""
-        if self.extra != "keep":
+        if "keep" not in (self.extra, *self.extras.values()):
             return wanted
         if isinstance(found, StructType) and isinstance(wanted, StructType):
             return StructType(
                 [
                     StructField(
                         there.name,
-                        self._type(here.dataType, there.dataType) if here else there.dataType,
+                        self._type(here.dataType, there.dataType, f"{path}.{there.name}") if here else there.dataType,
                         there.nullable,
                         there.metadata,
                     )
-                    for here, there in self._pairs(found, wanted, ".")
+                    for here, there in self._pairs(found, wanted, path)
                 ]
             )
         if isinstance(found, ArrayType) and isinstance(wanted, ArrayType):
-            return ArrayType(self._type(found.elementType, wanted.elementType), wanted.containsNull)
+            return ArrayType(self._type(found.elementType, wanted.elementType, f"{path}[]"), wanted.containsNull)
         if isinstance(found, MapType) and isinstance(wanted, MapType):
-            return MapType(wanted.keyType, self._type(found.valueType, wanted.valueType), wanted.valueContainsNull)
+            value = self._type(found.valueType, wanted.valueType, f"{path}{{}}")
+            return MapType(wanted.keyType, value, wanted.valueContainsNull)
         return wanted
 
     def _field(self, value: Column, here: StructField | None, there: StructField, path: str) -> Column:
         """A field's value as it is wanted; the same object where nothing is to be done."""
         if here is None:
             return self._filled(there, path)
-        kind = self._type(here.dataType, there.dataType)
+        kind = self._type(here.dataType, there.dataType, path)
         made = value if _passes(here.dataType, kind) else self._converted(value, here, there, path)
         if there.nullable or (made is value and not here.nullable):
             return made
@@ -189,7 +205,7 @@ class _Alignment:
 
     def _struct(self, value: Column, found: StructType, wanted: StructType, path: str) -> Column:
         columns = []
-        for here, there in self._pairs(found, wanted, f"{path}."):
+        for here, there in self._pairs(found, wanted, path):
             inner = value.getField(there.name)
             made = self._field(inner, here, there, f"{path}.{there.name}")
             if made is inner and not there.nullable:  # null where the struct is, for all that Spark knows
@@ -212,7 +228,7 @@ class _Alignment:
 
         made = F.map_from_entries(F.transform(F.map_entries(value), entry))
         # two texts may mean the same key, of which a setting of Spark's keeps only the last
-        kind = self._type(found, wanted)
+        kind = self._type(found, wanted, path)
         message = F.lit(f"Column '{path}': two of its keys are the same {types.ddl(wanted.keyType)}; rename one")
         refusal = F.when(value.isNotNull(), F.raise_error(message).cast(kind))
         return F.when(F.size(made) == F.size(value), made).otherwise(refusal)

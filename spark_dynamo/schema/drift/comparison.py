@@ -27,6 +27,10 @@ class SchemaDifference:
     `severity` is `compatible` where every row fits as it is, `widening` where every value fits once it is cast, and none is
     changed, and `breaking` where a value may not fit, or be changed. `blocks_write` says whether a write that must obey the
     model is refused for it; what else is breaking is looked at value by value.
+
+    >>> import spark_dynamo as sd
+    >>> [difference.severity for difference in sd.compare(sd.struct_type(sd.StageInfo), sd.StageInfo)]
+    []
     """
 
     path: str

@@ -44,6 +44,7 @@ def decode_variant(value: bytes | bytearray, metadata: bytes | bytearray) -> dic
     A variant that is malformed, has a type unknown here, or holds a number beyond DynamoDB's (38 significant digits,
     1E-130 to 9.99E+125, no NaN, no infinity) is a ValueError.
 
+    >>> from spark_dynamo.wire.variant.encode import encode_variant
     >>> decode_variant(*encode_variant({"M": {"a": {"NS": ["1.50", "1E+100"]}}}))
     {'M': {'a': {'NS': ['1.5', '1E+100']}}}
     """

@@ -18,11 +18,19 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunStatus
+from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.run_logs.report.html import MOST_SHOWN, runs_html, sparkline
 from spark_dynamo.run_logs.report.runs import Runs
-from spark_dynamo.run_logs.report.standing import LOOKS, as_lost, is_overdue, rows_of, seconds_of, trouble
-from spark_dynamo.run_logs.report.table import run_rows
+from spark_dynamo.run_logs.report.standing import (
+    LOOKS,
+    as_lost,
+    is_overdue,
+    rows_field,
+    seconds_of,
+    stage_seconds,
+    trouble,
+)
+from spark_dynamo.run_logs.report.table import pipeline_sums, run_rows
 from spark_dynamo.run_logs.report.terminal import run_view, runs_text, runs_view
 from spark_dynamo.run_logs.report.usual import usual
 from tests.runs.report.logs import NOW, made, nightly, of_every_kind
@@ -38,7 +46,7 @@ SCENES = {
 }
 
 
-@pytest.mark.parametrize("module", ["words", "standing", "usual", "runs", "openlineage", "canvas"])
+@pytest.mark.parametrize("module", ["asked", "words", "standing", "usual", "runs", "openlineage", "canvas"])
 def test_examples(module: str) -> None:
     found = doctest.testmod(import_module(f"spark_dynamo.run_logs.report.{module}"))
     assert (found.failed, found.attempted > 0) == (0, True)
@@ -156,11 +164,37 @@ def test_statuses_are_told_apart_without_all_cones(deficiency: str) -> None:
 
 def test_a_sparkline_begins_at_0_and_leaves_gaps() -> None:
     source = sparkline([10, None, 5, 0], [RunStatus.SUCCESS, RunStatus.RUNNING, RunStatus.FAILED, RunStatus.SUCCESS])
-    assert re.findall(r'd="([^"]*)"', source) == ["M4.0 4.0M118.7 14.0L176.0 24.0"]
+    assert re.findall(r'd="([^"]*)"', source) == ["M3.0 4.0h2M118.7 14.0L176.0 24.0"]
     assert source.count("<circle") == 2
     assert "rows of 4 runs: from 0 to 10, last 0" in source
     assert sparkline([None], [RunStatus.RUNNING]) == "–"
     assert "NaN" not in sparkline([0], [RunStatus.SUCCESS])
+
+
+def test_a_sparkline_draws_runs_between_gaps() -> None:
+    source = sparkline([1, None, 3], [RunStatus.SUCCESS] * 3, "rows read")
+    assert re.findall(r' d="([^"]*)"', source) == ["M3.0 17.3h2M175.0 4.0h2"]
+    assert 'stroke-linecap="round"' in source
+    assert "rows read of 3 runs: from 1 to 3, last 3" in source
+
+
+def test_a_pipeline_s_rows_are_of_one_field() -> None:
+    logs = [
+        made(f"r{night}", start_time=NOW - timedelta(days=9 - night), rows_read=9_000, rows_written=written)
+        for night, written in enumerate([5, None, 7, 8, None])
+    ]
+    (found,) = pipeline_sums(logs)
+    assert (found.rows_name, found.rows) == ("rows written", (5, None, 7, 8, None))
+    assert ">rows written</span>" in runs_html(Runs(logs), PARIS, NOW)
+    assert "  rows written ▅ ▇█ " in printed(runs_view(Runs(logs), PARIS, NOW))
+    assert rows_field([made(rows_read=3), made(rows_read=3), made(rows_written=3)]) == "rows_read"
+    assert rows_field([made(total_records_processed=3)]) == "total_records_processed"
+
+
+def test_long_words_of_an_error_are_folded() -> None:
+    assert re.search(
+        r"overflow-wrap:anywhere[^<]*<span[^>]*>E{99}", runs_html(Runs([made(error_message="E" * 999)]), PARIS, NOW)
+    )
 
 
 def printed(shown: object, width: int = 120) -> str:
@@ -208,6 +242,56 @@ def test_one_run_is_shown_whole() -> None:
     assert "\x1b" not in shown
 
 
+def test_at_80_columns_every_figure_is_whole() -> None:
+    lines = printed(runs_view(Runs(of_every_kind()), PARIS, NOW), 80).splitlines()
+    for expected in (
+        "rows in 5,000,000",
+        "rows out 4,999,000",
+        "started 2026-11-22 12:10:00",
+        "took 20 min 00 s so far",
+        "5f0c2a9e8b7d4c6fa1b2c3d4e5f60718",
+        "'rows' failed",
+    ):
+        assert any(expected in line for line in lines), expected
+    wide = printed(runs_view(Runs(of_every_kind()), PARIS, NOW), 150)
+    assert re.search(r"✓ success +sales +2026-11-22 12:10:00 +14 min 00 s +5,000,000 +4,999,000 +5f0c2a9e8b7d", wide)
+
+
+def test_messages_are_in_the_zone_that_is_asked_for() -> None:
+    times = [NOW.isoformat(), "2026-11-22T12:00:01", "noon"]
+    log = made(
+        log_messages=[{"time": time, "level": "info", "message": f"m{place}"} for place, time in enumerate(times)]
+    )
+    shown = printed(run_view(log, ZoneInfo("Asia/Tokyo"), NOW))
+    assert re.findall(r"(.*?) +info  (m\d)", shown) == [
+        ("2026-11-22 21:00:00", "m0"),
+        ("2026-11-22 21:00:01", "m1"),
+        ("noon", "m2"),
+    ]
+
+
+def left_open() -> PipelineRunLog:
+    """A run that failed in two minutes, three days ago, and a stage of which nobody has told the end."""
+    start = NOW - timedelta(days=3)
+    times = [
+        ("extract", "success", start, start + timedelta(seconds=40)),
+        ("load", "running", start + timedelta(seconds=40), None),
+    ]
+    stages = [
+        StageInfo(stage_name=name, status=status, start_time=begin, end_time=end) for name, status, begin, end in times
+    ]
+    return made("half", "failed", seconds=120, start_time=start, stages=stages)
+
+
+def test_a_stage_left_open_in_an_ended_run_grows_no_longer() -> None:
+    log = left_open()
+    assert stage_seconds(log.stages[1], log, NOW) is None
+    assert stage_seconds(log.stages[0], log, NOW) == 40
+    shown = printed(run_view(log, UTC, NOW))
+    assert re.search(r"load +2026-11-19 12:00:40 +end unknown", shown)
+    assert "so far" not in shown
+
+
 def test_a_running_run_says_what_it_is_at() -> None:
     (running,) = [log for log in of_every_kind() if log.status is RunStatus.RUNNING]
     shown = printed(run_view(running, UTC, NOW), 400)
@@ -232,12 +316,13 @@ def test_trouble_is_one_line() -> None:
     assert len(trouble(made(error_message="x" * 9_999))) == 200
 
 
-def test_rows_and_seconds_that_are_not_known_are_no_zeros() -> None:
-    assert rows_of(made()) is None
-    assert rows_of(made(rows_read=3, rows_written=0)) == 0
+def test_seconds_that_are_not_known_are_no_zeros() -> None:
     assert seconds_of(made(status="lost", seconds=None), NOW) is None
     assert seconds_of(made(status="running", seconds=None, start_time=NOW - timedelta(seconds=9)), NOW) == 9
     assert seconds_of(made(status="running", seconds=None, start_time=NOW + timedelta(seconds=9)), NOW) == 0
+    backwards = made(seconds=None, start_time=NOW, end_time=NOW - timedelta(seconds=3))
+    assert seconds_of(backwards) is None
+    assert run_rows([backwards], UTC, NOW)[0].took == "–"
 
 
 def test_an_overdue_run_is_as_reap_would_mark_it() -> None:

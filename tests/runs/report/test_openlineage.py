@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.report.openlineage import dataset_name, run_uuid, to_openlineage
 from spark_dynamo.run_logs.report.runs import Runs
@@ -123,6 +124,19 @@ def test_an_event_says_when() -> None:
     log = made(start_time=datetime(2026, 11, 1, 8, tzinfo=UTC), seconds=90.5)
     assert to_openlineage(log)["eventTime"] == "2026-11-01T08:01:30.500000Z"
     assert to_openlineage(log, event_type="START")["eventTime"] == "2026-11-01T08:00:00.000000Z"
+
+
+def test_a_lost_run_ended_with_its_lease_and_not_when_it_was_marked() -> None:
+    start = datetime(2026, 11, 1, 8, tzinfo=UTC)
+    times = {"start_time": start, "seconds": None, "updated_at": start + timedelta(days=5)}
+    lost = made(status="lost", lease_expires_at=start + timedelta(minutes=7), **times)
+    assert to_openlineage(lost)["eventTime"] == "2026-11-01T08:07:00.000000Z"
+    assert to_openlineage(made(status="lost", **times))["eventTime"] == "2026-11-06T08:00:00.000000Z"
+
+
+def test_another_type_of_event_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="event_type 'DONE' is none of START, RUNNING, COMPLETE"):
+        to_openlineage(made(), event_type="DONE")  # type: ignore[arg-type]
 
 
 def test_a_run_id_is_a_uuid_and_always_the_same() -> None:

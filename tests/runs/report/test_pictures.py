@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,13 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.run_logs.report.canvas import Picture, drawable
 from spark_dynamo.run_logs.report.runs import Runs
 from spark_dynamo.run_logs.report.standing import LOOKS
 from spark_dynamo.run_logs.report.timeline import timeline
 from spark_dynamo.run_logs.report.trend import duration_points, row_points, trend
 from tests.runs.report.logs import NOW, made, nightly, of_every_kind
+from tests.runs.report.test_looks import left_open
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -166,7 +168,8 @@ def test_a_trend_names_outliers_units_and_the_zone() -> None:
         "20 min 57 s",
         "29 min 33 s",
         "duration (min)",
-        "rows",
+        "rows read",
+        "rows written",
         "time (Europe/Paris)",
         "sales: 50 runs",
         "usual",
@@ -182,7 +185,7 @@ def test_a_trend_of_few_runs_knows_no_usual() -> None:
 
 def test_a_trend_shows_four_pipelines_and_says_what_is_left_out() -> None:
     picture = scene_of(drawn_trend, "many pipelines")
-    assert len(picture.axes) == 8
+    assert len(picture.axes) == 12
     assert "The 4 pipelines with the most runs; 2 more are left out" in texts(picture)
 
 
@@ -192,6 +195,102 @@ def test_a_lost_run_is_in_the_trend() -> None:
     fill = list(colors.to_rgba(LOOKS[RunStatus.LOST].fill))
     shown = [dots for dots in picture.axes[0].collections if fill in dots.get_facecolor().tolist()]
     assert sum(len(dots.get_offsets()) for dots in shown) == 1
+
+
+def test_rows_read_and_written_have_a_panel_each() -> None:
+    logs = [
+        made(f"r{day}", start_time=NOW - timedelta(days=9 - day), rows_read=28_000_000, rows_written=30 + day)
+        for day in range(9)
+    ]
+    _, read, written = drawn_trend(logs).axes
+    assert read.get_ylim()[1] > 28_000_000
+    assert 38 < written.get_ylim()[1] < 60
+    bands = [colors.to_hex(panel.patches[0].get_facecolor()) for panel in (read, written)]
+    (usual,) = [
+        handle for handle in written.figure.legends[0].legend_handles if handle and handle.get_label() == "usual"
+    ]
+    assert bands == [colors.to_hex(usual.get_color())] * 2  # type: ignore[attr-defined]
+
+
+def test_panels_of_what_is_not_known_have_no_ticks_or_are_left_out() -> None:
+    assert len(drawn_trend([made(), made("b")]).axes) == 1
+    picture = drawn_trend([made("a", rows_read=5), made("b", pipeline_id="b")])
+    assert len(picture.axes) == 4
+    assert "rows read are not known" in texts(picture)
+    assert list(picture.axes[2].get_yticks()) == []
+
+
+def test_a_trend_of_many_runs_has_lines_without_marks_and_values_that_don_t_collide() -> None:
+    start = NOW - timedelta(days=30)
+    slow = {50: 9_000, 52: 9_010, 54: 9_020, 400: 8_000}
+    logs = [
+        made(
+            str(place),
+            seconds=slow.get(place, 100 + place % 7),
+            start_time=start + timedelta(hours=place),
+            rows_read=place % 9,
+        )
+        for place in range(600)
+    ]
+    picture = drawn_trend(logs)
+    for panel in picture.axes:
+        (line,) = [line for line in panel.lines if len(line.get_xdata()) == 600]
+        assert line.get_marker() in ("", "None")
+        assert line.get_linewidth() < 1
+        assert all(len(dots.get_offsets()) < 600 for dots in panel.collections)
+    values = [text.get_text() for text in picture.axes[0].texts]
+    assert values == ["2 h 30 min", "2 h 13 min"]
+
+
+def test_a_run_that_ended_before_it_began_is_not_shown_as_lost() -> None:
+    picture = drawn_trend([*nightly(6), made("odd", seconds=None, end_time=NOW - timedelta(days=9))])
+    assert "end unknown" in texts(picture)
+    assert "lost, end unknown" not in texts(picture)
+
+
+def test_a_stage_left_open_ends_with_its_run() -> None:
+    picture = drawn_timeline([left_open()])
+    found = texts(picture)
+    assert "end unknown" in found
+    assert not any("so far" in text for text in found)
+    low, high = picture.axes[0].get_xlim()
+    assert (high - low) * 86_400 < 180
+    assert bars(picture, RunStatus.RUNNING) <= 1  # it fades
+    shades = {patch.get_facecolor()[3] for patch in picture.axes[0].patches}
+    assert len(shades) > 5
+
+
+def test_seconds_on_an_axis_tell_their_minute() -> None:
+    labels = [
+        label.get_text()
+        for label in drawn_timeline([made(seconds=22, start_time=NOW - timedelta(seconds=65))])
+        .axes[0]
+        .get_xticklabels()
+    ]
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", label) for label in labels), labels
+    assert "12:59:00" in labels
+
+
+def test_one_stale_run_hides_no_others() -> None:
+    logs = [made(f"r{hour}", start_time=NOW - timedelta(hours=hour)) for hour in range(1, 9)]
+    picture = drawn_timeline([*logs, made("stale", "running", seconds=None, start_time=NOW - timedelta(days=30))])
+    assert "time since each run's start (s)" in texts(picture)
+    assert "→ 30 d 0 h so far" in texts(picture)
+    assert picture.axes[0].get_xlim()[1] < 80
+
+
+def test_a_single_run_of_many_stages_is_not_aligned() -> None:
+    start = NOW - timedelta(hours=2)
+    stages = [
+        StageInfo(
+            stage_name=f"s{place}",
+            status=RunStatus.SUCCESS,
+            start_time=start + timedelta(seconds=10 * place),
+            end_time=start + timedelta(seconds=10 * place + 10),
+        )
+        for place in range(50)
+    ]
+    assert "time (Europe/Paris)" in texts(drawn_timeline([made(seconds=500, start_time=start, stages=stages)]))
 
 
 def test_letters_that_no_font_has_are_boxes() -> None:

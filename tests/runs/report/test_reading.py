@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 
-from spark_dynamo.errors import ConfigurationError, TableNotFoundError
+from spark_dynamo.errors import ConfigurationError, MalformedItemError, TableNotFoundError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.report.reading import read_run
 from spark_dynamo.run_logs.report.runs import Runs, runs
@@ -30,6 +32,12 @@ def numbered(number: int, pipeline: str = "sales", status: str = "success", **fi
 
 def put(table: RunTable, logs: Sequence[PipelineRunLog]) -> None:
     table.server.put(table.name, *(orjson.loads(text) for text in ITEMS.encode(logs).to_pylist()))
+
+
+class Session:
+    """What a Spark session has, classic or not."""
+
+    createDataFrame = None  # noqa: N815
 
 
 def ids(found: Runs) -> list[str]:
@@ -75,7 +83,17 @@ def test_runs_are_found_by_when_they_began(table: RunTable) -> None:
     assert ids(runs(config, since=datetime.now(UTC) - START + timedelta(hours=1), status="failed", last=1)) == [
         "sales-27"
     ]
-    assert ids(runs(config, since=timedelta(hours=1))) == []
+    assert ids(runs(config, since=timedelta(hours=1))) == ids(runs(config, since="60m")) == []
+    everything: list[Any] = [
+        "2d",
+        date(1999, 1, 1),
+        datetime(1800, 1, 1, tzinfo=UTC),
+        timedelta(days=700_000),
+        "1999-12-31",
+    ]
+    for long_ago in everything:
+        assert len(runs(config, since=long_ago)) == 33
+    assert ids(runs(config, since=since.isoformat(), pipeline_id="sales")) == ["sales-29", "sales-28"]
     assert ids(runs(config, since=since.replace(tzinfo=None), user_timezone="UTC")) == [
         "orders-40",
         "sales-29",
@@ -149,7 +167,7 @@ def test_where_and_in_which_zone(moto_server: Server, monkeypatch: pytest.Monkey
     put(table, [numbered(1)])
     for name, value in table.environment().items():
         monkeypatch.setenv(name, value)
-    assert len(runs()) == len(runs(object())) == 1  # a session says nothing of DynamoDB
+    assert len(runs()) == len(runs(Session())) == 1  # a session says nothing of DynamoDB
     assert str(runs().timezone) == "UTC"
     monkeypatch.setenv("DYNAMODB_USER_TIMEZONE", "Asia/Tokyo")
     assert str(runs().timezone) == "Asia/Tokyo"
@@ -162,6 +180,15 @@ def test_where_and_in_which_zone(moto_server: Server, monkeypatch: pytest.Monkey
     ("arguments", "sentence"),
     [
         ({"status": "done"}, "status 'done' is none of pending, running"),
+        ({"status": 5}, "status 5 is none of pending, running"),
+        ({"status": ["failed", None]}, "status None is none of pending, running"),
+        ({"since": "yesterday"}, "since 'yesterday' is neither a duration such as 90m, 24h, 7d, 2w nor a time"),
+        ({"since": 7}, "since 7 is neither a time nor how long ago"),
+        ({"since": timedelta(days=10**6)}, "is before the year 1"),
+        ({"since": "999999w"}, "since '999999w' is before the year 1"),
+        ({"user_timezone": 5}, "Invalid timezone 5"),
+        ({"spark_or_config": "orders"}, "'orders' is neither .* name a pipeline by pipeline_id='orders'"),
+        ({"spark_or_config": object()}, "is neither a DynamoDBConfig nor a Spark session: name .* pipeline_id='sales'"),
         ({"last": 0}, "last 0 must be a whole number from 1"),
         ({"last": True}, "last True must be a whole number from 1"),
         ({"user_timezone": "Mars"}, "Invalid timezone 'Mars'"),
@@ -170,6 +197,43 @@ def test_where_and_in_which_zone(moto_server: Server, monkeypatch: pytest.Monkey
 def test_what_can_t_be_used_is_named(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         runs(**arguments)
+
+
+@pytest.mark.parametrize("indexes", [True, False], ids=["indexes", "no indexes"])
+def test_a_row_that_is_no_run_log_hides_no_others(moto_server: Server, indexes: bool) -> None:
+    table = run_table(moto_server, indexes=indexes)
+    put(table, [*(numbered(number) for number in range(5)), numbered(7, "orders")])
+    set_attribute(table, "sales-04", "status", {"S": "succeeded"})
+    set_attribute(table, "sales-02", "rows_read", {"S": "many"})
+    found = runs(table.config(), pipeline_id="sales", last=3)
+    assert ids(found) == ids(found[:3]) == ["sales-03", "sales-01", "sales-00"]
+    assert sorted(found.unreadable) == sorted(found[:1].unreadable) == ["sales-02", "sales-04"]
+    assert found.unreadable["sales-02"] == "rows_read: is 'many', of DynamoDB type S, not BIGINT"
+    assert found.unreadable["sales-04"].startswith("status: Input should be 'pending', 'running'")
+    everything = runs(table.config())
+    assert ids(everything) == ["orders-07", "sales-03", "sales-01", "sales-00"]
+    assert list(everything.unreadable) == ["sales-02"]
+    for shown in (repr(everything), everything._repr_html_(), printed(everything)):
+        assert "1 row is no run log: sales-02: rows_read" in shown
+    assert dict(runs(table.config(), pipeline_id="orders").unreadable) == {}
+    with pytest.raises(MalformedItemError):
+        read_run(table.config(), "sales-02")
+
+
+def set_attribute(table: RunTable, run_id: str, name: str, value: dict[str, str]) -> None:
+    table.server.client.update_item(
+        TableName=table.name,
+        Key={"run_id": {"S": run_id}},
+        UpdateExpression="SET #name = :value",
+        ExpressionAttributeNames={"#name": name},
+        ExpressionAttributeValues={":value": value},
+    )
+
+
+def printed(shown: Runs) -> str:
+    text = io.StringIO()
+    Console(file=text, width=200).print(shown)
+    return text.getvalue()
 
 
 def test_a_table_that_is_not_there_is_an_error(moto_server: Server) -> None:
