@@ -5,25 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-QUICK = ("06_metadata",)
-
-
-def marked(notebook: Path) -> Any:
-    return pytest.param(notebook, id=notebook.stem, marks=() if notebook.stem in QUICK else pytest.mark.slow)
 
 
 def test_there_are_notebooks() -> None:
     assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
-@pytest.mark.parametrize("notebook", [marked(notebook) for notebook in NOTEBOOKS])
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=[notebook.stem for notebook in NOTEBOOKS])
 def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     """Any cell that raises is a CellExecutionError with the cell and its traceback."""
     content = nbformat.read(notebook, as_version=4)
