@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -165,7 +166,7 @@ def test_explain_reads_nothing(moto_server: Server, days: str) -> None:
     assert plan["index"] == "by_status"
     assert plan["key_condition"] == "status = 'open'"
     assert plan["limit"] == 2
-    assert "c1" not in run(moto_server, days, "--explain").stdout
+    assert not re.search(r"\bc1\b", run(moto_server, days, "--explain").stdout)
 
 
 def test_columns_are_those_asked_for(moto_server: Server, days: str) -> None:

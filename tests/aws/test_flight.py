@@ -131,7 +131,9 @@ def test_requests_in_flight_adapt_to_the_latency() -> None:
     sent = [
         entry["PutRequest"]["Item"]["id"]["N"] for _, body in server.requests for entry in body["RequestItems"]["t"]
     ]
-    assert len(sent) == len(set(sent)) == requests.counts.items == 2_500 * (start // 2_500 + 1)
+    assert len(set(sent)) == requests.counts.items == 2_500 * (start // 2_500 + 1)
+    # a busy machine may reset a connection
+    assert len(sent) - len(set(sent)) <= 25 * requests.counts.retries
 
 
 def test_threads_are_made_as_they_are_needed() -> None:
