@@ -77,6 +77,7 @@ def test_the_wheel_carries_what_it_needs_and_no_more(wheel: Path) -> None:
     assert tops == {"spark_dynamo", "pyspark_dynamo_meta.py", f"spark_dynamo-{sd.__version__}.dist-info"}
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_is_found_without_registration(wheel: Path, moto_server: Server, tmp_path: Path) -> None:
     table = moto_server.create()
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)

@@ -93,7 +93,7 @@ stopper.join()
     ("how", "kind", "operation"),
     [
         pytest.param("spark.sparkContext.cancelAllJobs()", "silent", "put", marks=pytest.mark.slow),
-        ("spark.interruptAll()", "throttling", "insert"),
+        pytest.param("spark.interruptAll()", "throttling", "insert", marks=pytest.mark.slow),
         ("spark.stop()", "silent", "insert"),
     ],
 )
