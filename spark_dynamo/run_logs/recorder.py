@@ -210,17 +210,12 @@ class Recorder:
         if log.status in OPEN_STATUSES:
             item[LEASE] = {"S": lease_text(datetime.now(UTC) + timedelta(seconds=entry.lease))}
         joined = entry.others.joined(item)
-        known = entry.row
         told = set(entry.unsure)
-        if log.status not in OPEN_STATUSES:  # what others have begun ends with the run
-            told |= {
-                "stages",
-                "current_stage",
-                "error_message",
-                "error_stack_trace",
-            }  # and so does their word that it is lost
-        changes = {name: joined[name] for name, value in item.items() if name in told or known.get(name) != value}
-        removed = frozenset((known.keys() | told) - item.keys())
+        if log.status not in OPEN_STATUSES:
+            # what others have begun ends with the run, and so does their word that it is lost
+            told |= {"stages", "current_stage", "error_message", "error_stack_trace"}
+        changes = {name: joined[name] for name, value in item.items() if name in told or entry.row.get(name) != value}
+        removed = frozenset((entry.row.keys() | told) - item.keys())
         entry.size = len(orjson.dumps(joined))
         # by the clock, so that a driver that takes up a run of another one goes on from there
         entry.number = number = max(entry.number + 1, time.time_ns() // 1_000)

@@ -233,9 +233,9 @@ class Run:
         for other in list(_open.values()):
             if other not in around and other.job_tag in tags:
                 for one, its in ((self, other), (other, self)):
-                    one._is_mixed(f"run {its.run_id} was open in the same thread at the same time")
+                    one._tell_mixed(f"run {its.run_id} was open in the same thread at the same time")
 
-    def _is_mixed(self, why: str) -> None:
+    def _tell_mixed(self, why: str) -> None:
         self.tell(Described(_now(), metrics_complete=False))
         self.log(f"The figures may lack work, or have another run's: {why}", LogLevel.WARNING)
 
@@ -250,7 +250,7 @@ class Run:
         if spark is not None:
             with suppress(Exception):  # the session may have been stopped
                 if self._thread == threading.get_ident() and self.job_tag not in spark.getTags():
-                    self._is_mixed(
+                    self._tell_mixed(
                         "somebody has cleared the tags of this thread, by which Spark's jobs are known as the run's"
                     )
                 spark.removeTag(self.job_tag)

@@ -11,10 +11,11 @@ import threading
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
+from spark_dynamo.metadata.durations import seconds_between
 from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.run_logs.events import (
     Checked,
@@ -79,7 +80,7 @@ class _Stage:
             status=self.status,
             start_time=self.started,
             end_time=self.ended,
-            duration_seconds=_seconds(self.started, self.ended),
+            duration_seconds=seconds_between(self.started, self.ended),
             records_processed=self.records,
             error_message=self.error,
         )
@@ -108,7 +109,7 @@ class _Kept(Generic[T]):
 class RunState:
     """How one run stands. `first` is its log at the start, with all that never changes.
 
-    >>> from datetime import UTC
+    >>> from datetime import UTC, timedelta
     >>> from spark_dynamo.run_logs.events import Ended
     >>> eight = datetime(2026, 11, 1, 8, tzinfo=UTC)
     >>> first = PipelineRunLog(run_id="r", pipeline_id="p", status="running", trigger_type="x", start_time=eight)
@@ -313,7 +314,7 @@ class RunState:
         if ended is not None:
             changes |= {
                 "end_time": ended.at,
-                "duration_seconds": _seconds(self._first.start_time, ended.at),
+                "duration_seconds": seconds_between(self._first.start_time, ended.at),
                 "error_message": ended.error_message and text(ended.error_message),
                 "error_stack_trace": ended.error_stack_trace and text(ended.error_stack_trace),
             }
@@ -355,10 +356,3 @@ def _sums(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 value = max(former, value) if name == "peak_memory_bytes" else former + value
             sums[name] = value
     return sums
-
-
-def _seconds(start: datetime, end: datetime | None) -> Decimal | None:
-    """Seconds between two times; None where one is not known, or the clock was set back meanwhile."""
-    if end is None or end < start:
-        return None
-    return Decimal((end - start) // timedelta(microseconds=1)).scaleb(-6)

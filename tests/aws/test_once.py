@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import doctest
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-import spark_dynamo.aws.once
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.once import once_per_process
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.aws.once).failed == 0
 
 
 def test_many_threads_make_one() -> None:

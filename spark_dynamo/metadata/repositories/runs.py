@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from spark_dynamo.errors import ValidationError, shorten
+from spark_dynamo.metadata.durations import seconds_between
 from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseDynamoRepository
 from spark_dynamo.metadata.repositories.calls import operation
@@ -191,7 +191,7 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
             changes["end_time"] = written.take({"end_time": end_time})["end_time"]
             started = (yield from attributes_of(written, run_id, ["start_time"])).get("start_time", {}).get("S")
             begin = None if started is None else self.codec.attributes.validate({"start_time": started})["start_time"]
-            changes["duration_seconds"] = _seconds(begin, changes["end_time"])
+            changes["duration_seconds"] = seconds_between(begin, changes["end_time"])
         return (yield from self.update.steps(run_id, changes, current_timezone=current_timezone))
 
     @operation
@@ -322,10 +322,3 @@ def _hours_ago(hours: float) -> datetime:
     if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours < 1e6:
         raise ValidationError(f"hours is {shorten(repr(hours))}: give how many hours back, as in 24 or 0.5")
     return utcnow() - timedelta(hours=hours)
-
-
-def _seconds(start: datetime | None, end: datetime) -> Decimal | None:
-    """Seconds between two times; None where one is not known, or the clock was set back meanwhile."""
-    if start is None or end < start:
-        return None
-    return Decimal((end - start) // timedelta(microseconds=1)).scaleb(-6)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from spark_dynamo.errors import ConditionFailedError, ItemNotFoundError, ValidationError, shorten
+from spark_dynamo.metadata.durations import seconds_between
 from spark_dynamo.metadata.models import PipelineRunLog, StageInfo
 from spark_dynamo.metadata.repositories.actions import More, Written, updating
 from spark_dynamo.metadata.repositories.writing import send
@@ -93,10 +92,7 @@ def _ended(written: Written[PipelineRunLog], before: Attribute, changes: Mapping
         "stages"
     ]  # what is stored is in UTC
     found: StageInfo = stage
-    seconds = None
-    if found.start_time is not None and found.end_time is not None and found.end_time >= found.start_time:
-        seconds = Decimal((found.end_time - found.start_time) // timedelta(microseconds=1)).scaleb(-6)
-    return found.model_copy(update={"duration_seconds": seconds})
+    return found.model_copy(update={"duration_seconds": seconds_between(found.start_time, found.end_time)})
 
 
 def attributes_of(written: Written[Any], key: Any, names: Sequence[str]) -> Steps[dict[str, Attribute]]:
