@@ -2,15 +2,18 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# processes that tests run in; each has its own servers and Spark session, and waits for them most of its time
+# processes that tests run in: one has the Spark session, the others all else
 WORKERS ?= 2
-SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=15
+CONSTRAINTS = tests/constraints.txt
 BIN = $(VENV)/bin
 # Spark starts its Python workers by the name `python3`
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# else each process of pytest and Spark compiles anew what it imports
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint classes format bench clean
+.PHONY: help setup demo test-unit test test-rest test-all test-newest test-versions lint lock servers classes format bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1 -/p' $(MAKEFILE_LIST)
@@ -22,13 +25,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[test]'
 	@touch $@ $(VENV)/.demo
+
+lock: setup  ## raise what the tests are installed with to the newest of everything
+	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --upgrade \
+		--no-header --no-annotate --no-emit-index-url --quiet --output-file $(CONSTRAINTS)
 
 demo: $(VENV)/.demo  ## write real tables to a local DynamoDB, read them back, ask Spark a question
 	@$(BIN)/spark-dynamo demo
@@ -42,12 +49,28 @@ lint: setup  ## ruff and mypy
 classes: setup
 	@$(BIN)/python -m tests.servers.spark_classes
 
-test: setup  ## all checks, and all tests but the slow ones
-	@$(MAKE) --no-print-directory --jobs 2 lint classes
-	$(BIN)/pytest -m 'not slow' $(SPREAD)
+# a second DynamoDB server, compiled once by cargo; without cargo its tests are skipped
+servers: setup
+	@$(BIN)/python -m tests.servers.dynoxide
 
-test-all: setup classes  ## all tests, those that take long and all notebooks too
-	$(BIN)/pytest $(SPREAD)
+test-unit: setup  ## what needs neither Java nor a server, in a minute and a half
+	$(PYTEST) -m unit
+
+test: setup servers  ## all checks, unit tests, servers below Spark, one good pass through Spark: some five minutes
+	@$(MAKE) --no-print-directory --jobs 2 lint classes
+	$(PYTEST) -m 'not slow'
+
+# what `make test` leaves out
+test-rest: setup servers classes
+	$(PYTEST) -m slow
+
+test-all: test test-rest  ## all tests there are: notebooks, clusters, kills, versions, an installed wheel too
+
+test-versions: setup servers  ## older pyspark, and the oldest of all dependencies, each in an environment of its own
+	$(BIN)/pytest tests/versions
+
+test-newest: setup  ## unit tests with the newest of everything; says what breaks, and does not fail
+	@$(BIN)/python -m tests.versions.newest
 
 format: setup  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

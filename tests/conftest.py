@@ -1,4 +1,4 @@
-"""Real servers, one Spark session, a unique table for each test, and an environment without anybody's AWS settings."""
+"""Real servers, one Spark session, a unique table for each test, and an environment without anybody's settings."""
 
 from __future__ import annotations
 
@@ -6,36 +6,27 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 
-# before anything reads the environment, and before Spark's JVM inherits it
-for _name in list(os.environ):
-    if _name.startswith(("AWS_", "DYNAMODB_")) or _name == "ENVIRONMENT":
-        del os.environ[_name]
-os.environ |= {
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "PYSPARK_PYTHON": sys.executable,
-    "SPARK_LOCAL_IP": "127.0.0.1",
-}
+from tests.environment import prepare
+
+prepare()  # before anything reads the environment, and before Spark's JVM inherits it
 
 import botocore.handlers  # noqa: E402
+import hypothesis  # noqa: E402
 import moto.core.models  # noqa: E402, F401
 from pyspark.sql import SparkSession  # noqa: E402
 from pyspark.sql.types import StructType  # noqa: E402
 
 from spark_dynamo.aws.client import Connection, dynamodb_client  # noqa: E402
 from spark_dynamo.aws.tables import Index, KeyAttribute, create_table, wait_until_active  # noqa: E402
-from spark_dynamo.errors import ConfigurationError  # noqa: E402
-from spark_dynamo.java import check_java  # noqa: E402
+from spark_dynamo.local.dynoxide_engine import cached_dynoxide  # noqa: E402
 from spark_dynamo.source.datasource import DynamoDataSource  # noqa: E402
 from spark_dynamo.source.writer import ItemWriter  # noqa: E402
-from tests.servers.dynamodb_local import dynamodb_local, require  # noqa: E402
+from tests.servers.dynoxide import dynoxide_server as dynoxide_server_process  # noqa: E402
 from tests.servers.moto import moto_server as moto_server_process  # noqa: E402
 from tests.servers.spark_classes import QUICK, java_options  # noqa: E402
 
@@ -47,26 +38,25 @@ botocore.handlers.BUILTIN_HANDLERS[:] = [
 ]
 
 
-def pytest_sessionstart() -> None:
-    try:
-        check_java()
-    except ConfigurationError as error:
-        pytest.exit(str(error), returncode=1)
+pytest_plugins = ["tests.tiers"]
 
-
-# what takes a minute or more in one file begins first, so that no test process waits for another at the end
-_LONGEST = (
-    "test_notebooks.py",
-    "test_stopping.py",
-    "test_cluster.py",
-    "test_task_retries.py",
-    "test_streaming.py",
-    "test_demo.py",
+# The examples are the same each time, so that a suite that passed once passes on any day; HYPOTHESIS_PROFILE=explore looks
+# for new ones. Properties that write to a server take an eighth of these.
+_SAME = hypothesis.settings(
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.data_too_large,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
 )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
+hypothesis.settings.register_profile("dev", _SAME, max_examples=20)
+hypothesis.settings.register_profile("ci", _SAME, max_examples=80)
+hypothesis.settings.register_profile("explore", _SAME, max_examples=1_000, derandomize=False)
+hypothesis.settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "dev")
+)
 
 
 @dataclass(frozen=True)
@@ -124,17 +114,30 @@ def moto_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def aws_server() -> Iterator[Server]:
-    """AWS's DynamoDB Local."""
-    with ExitStack() as stack:
-        yield Server("dynamodb-local", require(lambda: stack.enter_context(dynamodb_local())))
+def dynoxide_server() -> Iterator[Server]:
+    with dynoxide_server_process() as endpoint:
+        yield Server("dynoxide", endpoint)
 
 
-@pytest.fixture(scope="session", params=["moto", "dynamodb-local"])
+@pytest.fixture(scope="session")
+def local_server(request: pytest.FixtureRequest) -> Server:
+    """The faster of the two that is there, for what both do alike."""
+    found: Server = request.getfixturevalue("dynoxide_server" if cached_dynoxide() else "moto_server")
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`server` is each of the two servers in turn; with Spark only one, since both are proven below Spark."""
+    if "server" in metafunc.fixturenames:
+        names = ["local"] if "spark" in metafunc.fixturenames else ["moto", "dynoxide"]
+        metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Server:
-    """Each of the two servers in turn."""
-    fixture: Server = request.getfixturevalue("moto_server" if request.param == "moto" else "aws_server")
-    return fixture
+    """The server of that name."""
+    found: Server = request.getfixturevalue(f"{request.param}_server")
+    return found
 
 
 @pytest.fixture(scope="session")

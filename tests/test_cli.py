@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import os
 import re
 import subprocess
@@ -32,9 +31,9 @@ ITEM = {
 
 
 @pytest.fixture
-def orders(moto_server: Server) -> str:
-    table = moto_server.create()
-    moto_server.put(table, ITEM, {"id": {"S": "2"}})
+def orders(local_server: Server) -> str:
+    table = local_server.create()
+    local_server.put(table, ITEM, {"id": {"S": "2"}})
     return table
 
 
@@ -54,8 +53,8 @@ def executed(source: str, name: str) -> Any:
     return module[name]
 
 
-def test_the_columns_of_a_table(moto_server: Server, orders: str) -> None:
-    result = run(moto_server, orders)
+def test_the_columns_of_a_table(local_server: Server, orders: str) -> None:
+    result = run(local_server, orders)
     assert result.exit_code == 0, result.output
     printed = rows(result.stdout)
     assert printed[0][0] == f"Table {orders}"
@@ -67,27 +66,23 @@ def test_the_columns_of_a_table(moto_server: Server, orders: str) -> None:
     assert ["lines[].[red]\\x1b", "BOOLEAN", "", ""] in printed
 
 
-def test_a_model_of_a_table(moto_server: Server, orders: str) -> None:
-    result = run(moto_server, orders, "--model", "--name", "Order")
+def test_a_model_of_a_table(local_server: Server, orders: str) -> None:
+    result = run(local_server, orders, "--model", "--name", "Order")
     assert result.exit_code == 0, result.output
-    inferred = sd.infer_schema(orders, **moto_server.options).schema
+    inferred = sd.infer_schema(orders, **local_server.options).schema
     assert sd.struct_type(executed(result.stdout, "Order")) == inferred
     assert "class OrderLines(BaseModel):" in result.stdout
 
 
-def test_examples() -> None:
-    assert doctest.testmod(spark_dynamo.schema.outline).failed == 0
-
-
-def test_a_model_is_named_after_its_table(moto_server: Server, orders: str) -> None:
-    result = run(moto_server, orders, "--model")
+def test_a_model_is_named_after_its_table(local_server: Server, orders: str) -> None:
+    result = run(local_server, orders, "--model")
     assert f"\nclass Test{orders.removeprefix('test-').capitalize()}(BaseModel):\n" in result.stdout
 
 
-def test_a_sample_of_one_item(moto_server: Server) -> None:
-    table = moto_server.create()
-    moto_server.put(table, *({"id": {"S": f"{number}"}, f"a{number}": {"S": "x"}} for number in range(5)))
-    found = rows(run(moto_server, table, "--sample", "1").stdout)
+def test_a_sample_of_one_item(local_server: Server) -> None:
+    table = local_server.create()
+    local_server.put(table, *({"id": {"S": f"{number}"}, f"a{number}": {"S": "x"}} for number in range(5)))
+    found = rows(run(local_server, table, "--sample", "1").stdout)
     assert len([row for row in found if row[0].startswith("a") and row[1] == "STRING"]) == 1
 
 
@@ -106,9 +101,9 @@ def test_a_metadata_table_is_known_without_a_server() -> None:
     ],
 )
 def test_what_goes_wrong_is_named(
-    moto_server: Server, orders: str, arguments: Sequence[str], error: type[Exception]
+    local_server: Server, orders: str, arguments: Sequence[str], error: type[Exception]
 ) -> None:
-    result = run(moto_server, *arguments, *([] if "no-such-table" in arguments else [orders]))
+    result = run(local_server, *arguments, *([] if "no-such-table" in arguments else [orders]))
     assert result.exit_code == 1
     assert isinstance(result.exception, error)
     assert result.stdout == ""
@@ -120,10 +115,10 @@ def test_help_has_an_example() -> None:
     assert "Example: spark-dynamo schema orders --model --name Order > order.py" in result.stdout
 
 
-def test_the_command_itself(moto_server: Server, orders: str, tmp_path: Path) -> None:
+def test_the_command_itself(local_server: Server, orders: str, tmp_path: Path) -> None:
     """In a process of its own: a model goes to a file whole, and an error is one sentence without a traceback."""
     command = [sys.executable, "-c", "from spark_dynamo.cli import main; main()", "schema"]
-    where = ["--endpoint-url", moto_server.endpoint, "--region", "us-east-1"]
+    where = ["--endpoint-url", local_server.endpoint, "--region", "us-east-1"]
     environment = {**os.environ, **CREDENTIALS}
     with (tmp_path / "order.py").open("w") as file:
         subprocess.run(
@@ -134,7 +129,7 @@ def test_the_command_itself(moto_server: Server, orders: str, tmp_path: Path) ->
             timeout=120,
         )
     written = executed((tmp_path / "order.py").read_text(), "Order")
-    assert sd.struct_type(written) == sd.infer_schema(orders, **moto_server.options).schema
+    assert sd.struct_type(written) == sd.infer_schema(orders, **local_server.options).schema
     failed = subprocess.run(
         [*command, "no-such-table", *where], env=environment, capture_output=True, text=True, check=False, timeout=120
     )

@@ -52,14 +52,14 @@ def sorted_items(server: Server, table: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def source(aws_server: Server) -> str:
+def source(dynoxide_server: Server) -> str:
     """A table with 153 items of all types, one of them large."""
-    table = aws_server.create("id:B", "n:N", [Index("by_n", KeyAttribute("n", "N"), projection="KEYS_ONLY")])
+    table = dynoxide_server.create("id:B", "n:N", [Index("by_n", KeyAttribute("n", "N"), projection="KEYS_ONLY")])
     items = [item(number) for number in range(ITEMS)]
     items[7]["text"] = {"S": "x" * 300_000}
     for start in range(0, ITEMS, 25):
         puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
-        assert not aws_server.client.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
+        assert not dynoxide_server.client.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
     return table
 
 
@@ -68,17 +68,17 @@ def target() -> str:
     return f"test-{uuid.uuid4().hex}"
 
 
-def test_a_copy_is_the_same_table(aws_server: Server, source: str, target: str) -> None:
-    done = report(run(aws_server, source, target, "--create", "-o", "json"))
+def test_a_copy_is_the_same_table(dynoxide_server: Server, source: str, target: str) -> None:
+    done = report(run(dynoxide_server, source, target, "--create", "-o", "json"))
     assert (done["source"], done["target"], done["copied"]) == (source, target, ITEMS)
     assert done["read_units"] > 0
     assert done["write_units"] > 0
-    assert sorted_items(aws_server, target) == sorted_items(aws_server, source)
-    copied, original = (describe_table(aws_server.client, name) for name in (target, source))
+    assert sorted_items(dynoxide_server, target) == sorted_items(dynoxide_server, source)
+    copied, original = (describe_table(dynoxide_server.client, name) for name in (target, source))
     assert (copied.keys, copied.indexes) == (original.keys, original.indexes)
-    again = report(run(aws_server, source, target, "--create", "-o", "json"))
+    again = report(run(dynoxide_server, source, target, "--create", "-o", "json"))
     assert again["copied"] == ITEMS
-    assert sorted_items(aws_server, target) == sorted_items(aws_server, source)
+    assert sorted_items(dynoxide_server, target) == sorted_items(dynoxide_server, source)
 
 
 @pytest.mark.parametrize(
@@ -90,29 +90,31 @@ def test_a_copy_is_the_same_table(aws_server: Server, source: str, target: str) 
         ("n = 1 AND text = 'other'", []),
     ],
 )
-def test_a_filter_chooses_what_is_copied(aws_server: Server, source: str, predicate: str, wanted: list[int]) -> None:
-    target = aws_server.create("id:B", "n:N")
-    done = report(run(aws_server, source, target, "--filter", predicate, "-o", "json"))
+def test_a_filter_chooses_what_is_copied(
+    dynoxide_server: Server, source: str, predicate: str, wanted: list[int]
+) -> None:
+    target = dynoxide_server.create("id:B", "n:N")
+    done = report(run(dynoxide_server, source, target, "--filter", predicate, "-o", "json"))
     assert done["copied"] == len(wanted)
-    assert [int(item["n"]["N"]) for item in sorted_items(aws_server, target)] == wanted
+    assert [int(item["n"]["N"]) for item in sorted_items(dynoxide_server, target)] == wanted
 
 
-def test_other_items_of_the_target_stay(aws_server: Server, source: str) -> None:
-    target = aws_server.create("id:B", "n:N")
+def test_other_items_of_the_target_stay(dynoxide_server: Server, source: str) -> None:
+    target = dynoxide_server.create("id:B", "n:N")
     stranger = {"id": {"B": b"stranger"}, "n": {"N": "1"}}
     stale = {"id": {"B": b"k0003"}, "n": {"N": "3"}, "stale": {"S": "gone"}}
-    aws_server.put(target, stranger, stale)
-    run(aws_server, source, target, "--filter", "n = 3")
-    assert sorted_items(aws_server, target)[1] == stranger
-    assert "stale" not in sorted_items(aws_server, target)[0]
+    dynoxide_server.put(target, stranger, stale)
+    run(dynoxide_server, source, target, "--filter", "n = 3")
+    assert sorted_items(dynoxide_server, target)[1] == stranger
+    assert "stale" not in sorted_items(dynoxide_server, target)[0]
 
 
-def test_from_one_server_to_another(moto_server: Server, aws_server: Server, target: str) -> None:
+def test_from_one_server_to_another(moto_server: Server, dynoxide_server: Server, target: str) -> None:
     source = moto_server.create("id:B", "n:N")
     moto_server.put(source, item(1), item(2))
-    to = ["--to-endpoint-url", aws_server.endpoint, "--create"]
+    to = ["--to-endpoint-url", dynoxide_server.endpoint, "--create"]
     assert "copied       2" in run(moto_server, source, target, *to).stdout
-    assert sorted_items(aws_server, target) == sorted_items(moto_server, source)
+    assert sorted_items(dynoxide_server, target) == sorted_items(moto_server, source)
     same_name = run(moto_server, source, source, *to)  # another server's table of that name is another table
     assert same_name.exit_code == 0, same_name.exception
 
@@ -134,28 +136,29 @@ def test_from_one_environment_to_another(moto_server: Server) -> None:
     assert moto_server.items(done["target"]) == [{"pipeline_id": {"S": "p"}}]
 
 
-def test_a_write_budget_is_kept(aws_server: Server) -> None:
-    source, target = aws_server.create(), aws_server.create()
-    aws_server.put(source, *({"id": {"S": str(number)}} for number in range(60)))
-    done = report(run(aws_server, source, target, "--max-write-units", "60", "-o", "json"))
+def test_a_write_budget_is_kept(dynoxide_server: Server) -> None:
+    source, target = dynoxide_server.create(), dynoxide_server.create()
+    dynoxide_server.put(source, *({"id": {"S": str(number)}} for number in range(60)))
+    done = report(run(dynoxide_server, source, target, "--max-write-units", "60", "-o", "json"))
     assert done["copied"] == 60
     assert done["seconds"] > 0.5
 
 
 @pytest.mark.parametrize("key", ["id:S", "other:B", "id:B n:S"])
-def test_tables_with_other_keys_are_refused(aws_server: Server, source: str, key: str) -> None:
-    result = run(aws_server, source, aws_server.create(*key.split()), "--create")
+def test_tables_with_other_keys_are_refused(dynoxide_server: Server, source: str, key: str) -> None:
+    result = run(dynoxide_server, source, dynoxide_server.create(*key.split()), "--create")
     assert result.exit_code == 1
     assert isinstance(result.exception, ConfigurationError)
     assert "same keys" in str(result.exception)
     assert result.stdout == ""
 
 
-def test_a_table_is_not_copied_to_itself(aws_server: Server, source: str) -> None:
-    arn = describe_table(aws_server.client, source).arn
-    by_another_address = aws_server.endpoint.replace("127.0.0.1", "localhost")
+def test_a_table_is_not_copied_to_itself(moto_server: Server) -> None:
+    source = moto_server.create()
+    arn = describe_table(moto_server.client, source).arn
+    by_another_address = moto_server.endpoint.replace("127.0.0.1", "localhost")
     for arguments in ([source], [arn], [source, "--create"], [source, "--to-endpoint-url", by_another_address]):
-        result = run(aws_server, source, *arguments)
+        result = run(moto_server, source, *arguments)
         assert isinstance(result.exception, ConfigurationError), result.output
         assert "itself" in str(result.exception)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import doctest
 import io
 import json
 import os
@@ -19,7 +18,6 @@ from typing import Any
 
 import pytest
 
-import spark_dynamo.commands.output
 from spark_dynamo.commands.output import Rows, escape, show, show_record, to_json
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -42,10 +40,6 @@ ROW = {
     "status": Status.DONE,
     "nested": NESTED,
 }
-
-
-def test_examples() -> None:
-    assert doctest.testmod(spark_dynamo.commands.output).failed == 0
 
 
 def test_json_is_one_array_with_every_digit(capsys: pytest.CaptureFixture[str]) -> None:

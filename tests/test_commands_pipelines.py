@@ -43,12 +43,12 @@ class Shell:
 
 
 @pytest.fixture
-def shell(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> Shell:
+def shell(local_server: Server, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Three pipelines, of which `sales` is active and of prod."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    shell = Shell(moto_server)
-    config = config_from(endpoint_url=moto_server.endpoint, region="us-east-1", table_prefix=shell.prefix)
+    shell = Shell(local_server)
+    config = config_from(endpoint_url=local_server.endpoint, region="us-east-1", table_prefix=shell.prefix)
     create_tables(config)
     pipelines = PipelineConfigRepository(config)
     for name, is_active, environment in (("sales", True, "prod"), ("stock", False, "dev"), ("clicks", True, "dev")):

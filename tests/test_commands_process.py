@@ -87,23 +87,23 @@ def test_help_and_version_import_next_to_nothing() -> None:
     assert "Exit codes: 0" in done.stdout
 
 
-def test_a_list_of_tables_needs_neither_spark_nor_pandas(moto_server: Server) -> None:
+def test_a_list_of_tables_needs_neither_spark_nor_pandas(local_server: Server) -> None:
     code = (
         "import sys; from spark_dynamo.cli import app\n"
         "try: app(['tables', 'list'])\n"
         "except SystemExit as end: assert not end.code\n"
         "print([name for name in ('pyspark', 'pandas', 'pyarrow', 'sqlglot', 'moto') if name in sys.modules])"
     )
-    environment = {**os.environ, **CREDENTIALS, "DYNAMODB_ENDPOINT_URL": moto_server.endpoint}
+    environment = {**os.environ, **CREDENTIALS, "DYNAMODB_ENDPOINT_URL": local_server.endpoint}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_exit_codes(moto_server: Server) -> None:
-    table = moto_server.create()
-    where = {"DYNAMODB_ENDPOINT_URL": moto_server.endpoint}
+def test_exit_codes(local_server: Server) -> None:
+    table = local_server.create()
+    where = {"DYNAMODB_ENDPOINT_URL": local_server.endpoint}
     assert run("tables", "describe", table, **where).returncode == 0
     foreseen = run("tables", "describe", "no-such\x1b[2Jtable", **where)
     assert foreseen.returncode == 1
@@ -116,12 +116,12 @@ def test_exit_codes(moto_server: Server) -> None:
     assert "Usage: " in usage.stderr
 
 
-def test_a_pipe_that_is_closed_early_is_no_traceback(moto_server: Server) -> None:
-    table = moto_server.create()
+def test_a_pipe_that_is_closed_early_is_no_traceback(local_server: Server) -> None:
+    table = local_server.create()
     for number in range(40):
-        moto_server.put(table, {"id": {"S": str(number)}, "text": {"S": "x" * 10_000}})
+        local_server.put(table, {"id": {"S": str(number)}, "text": {"S": "x" * 10_000}})
     environment = {**os.environ, **CREDENTIALS}
-    arguments = [*COMMAND, "scan", table, "-o", "json", "--endpoint-url", moto_server.endpoint]
+    arguments = [*COMMAND, "scan", table, "-o", "json", "--endpoint-url", local_server.endpoint]
     with subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -151,9 +151,9 @@ def test_a_shell_completes_commands(shell: str) -> None:
     assert "create" not in result.stdout
 
 
-def test_a_shell_completes_names_of_tables(moto_server: Server) -> None:
-    table = moto_server.create()
-    begun = f"spark-dynamo scan --endpoint-url {moto_server.endpoint} {table[:12]}"
+def test_a_shell_completes_names_of_tables(local_server: Server) -> None:
+    table = local_server.create()
+    begun = f"spark-dynamo scan --endpoint-url {local_server.endpoint} {table[:12]}"
     found = CliRunner().invoke(
         app,
         prog_name="spark-dynamo",
@@ -248,6 +248,7 @@ TABLE = {
 }
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("command", ["scan t -o json", "copy t u"])
 def test_ctrl_c_ends_a_read_that_nobody_answers(command: str) -> None:
     is_asked = threading.Event()

@@ -36,9 +36,9 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture(scope="module")
-def table(moto_server: Server) -> RunTable:
+def table(local_server: Server) -> RunTable:
     """A successful run, a failed one, one that goes on and one whose driver died."""
-    table = run_table(moto_server)
+    table = run_table(local_server)
     logs = [
         made("good", start_time=NOW - timedelta(days=3), rows_read=1_000, rows_written=990),
         made(
@@ -102,8 +102,8 @@ def test_json_has_whole_runs(table: RunTable) -> None:
     assert json.loads(call(table, "runs", "--pipeline-id", "none", "--output", "json").stdout) == []
 
 
-def test_a_row_that_is_no_run_log_is_told_beside_what_is_piped(moto_server: Server) -> None:
-    table = run_table(moto_server)
+def test_a_row_that_is_no_run_log_is_told_beside_what_is_piped(local_server: Server) -> None:
+    table = run_table(local_server)
     put(table, made("good"), made("odd"))
     table.server.put(table.name, {**table.item("odd"), "status": {"S": "succeeded"}})
     result = call(table, "runs", "--pipeline-id", "sales", "--output", "csv")
@@ -138,8 +138,8 @@ def test_one_run_for_programs(table: RunTable) -> None:
     assert PipelineRunLog.model_validate(found) == table.log("bad")
 
 
-def test_the_beginning_of_an_id_will_do_where_one_run_has_it(moto_server: Server) -> None:
-    table = run_table(moto_server)
+def test_the_beginning_of_an_id_will_do_where_one_run_has_it(local_server: Server) -> None:
+    table = run_table(local_server)
     ids = [f"5f0c{digit}a9e8b7d4c6fa1b2c3d4e5f60718" for digit in "1233"]
     ids[3] = ids[3][:-1] + "9"
     put(table, *(made(run_id) for run_id in ids))
@@ -152,8 +152,8 @@ def test_the_beginning_of_an_id_will_do_where_one_run_has_it(moto_server: Server
     assert isinstance(call(table, "run", "5f0c9").exception, ItemNotFoundError)
 
 
-def test_dead_runs_are_reaped(moto_server: Server) -> None:
-    table = run_table(moto_server)
+def test_dead_runs_are_reaped(local_server: Server) -> None:
+    table = run_table(local_server)
     dead = {"seconds": None, "lease_expires_at": NOW - timedelta(minutes=1), "lease_owner": "host:7"}
     put(table, made("dead", "running", **dead), made("good"))
     result = call(table, "runs", "reap", "--output", "json")
@@ -240,8 +240,8 @@ def test_help_tells_exit_codes() -> None:
 
 
 @pytest.mark.parametrize(("error", "code"), [(None, 0), (ValueError("no rows"), 3)], ids=["success", "failure"])
-def test_a_run_is_followed_until_it_ends(moto_server: Server, error: Exception | None, code: int) -> None:
-    table = run_table(moto_server)
+def test_a_run_is_followed_until_it_ends(local_server: Server, error: Exception | None, code: int) -> None:
+    table = run_table(local_server)
     seen, found = threading.Event(), threading.Event()
 
     def job() -> None:
@@ -269,8 +269,8 @@ def test_a_run_is_followed_until_it_ends(moto_server: Server, error: Exception |
     assert "▶ running" not in result.stdout  # no terminal: told once, at its end
 
 
-def test_following_in_a_terminal_that_is_less_high_leaves_one_copy(moto_server: Server) -> None:
-    table = run_table(moto_server)
+def test_following_in_a_terminal_that_is_less_high_leaves_one_copy(local_server: Server) -> None:
+    table = run_table(local_server)
     start = NOW - timedelta(minutes=5)
     stages = [
         StageInfo(stage_name=f"stage-{place:03}", status=RunStatus.SUCCESS, start_time=start) for place in range(35)
@@ -362,8 +362,8 @@ def job(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_job_is_run_as_a_run(moto_server: Server, job: Path) -> None:
-    table = run_table(moto_server)
+def test_a_job_is_run_as_a_run(local_server: Server, job: Path) -> None:
+    table = run_table(local_server)
     options = ["--pipeline-id", "nightly", "--trigger-type", "cron", "--tag", "team=sales", "--created-by", "me"]
     finished = subprocess.run(
         [

@@ -109,6 +109,9 @@ def test_raw_items_are_those_of_the_server(server: Server) -> None:
         ((tag, values),) = item[name].items()
         item[name] = {tag: sorted(values)}
     in_text = {"bytes": {"B": "AP8="}, "binaries": {"BS": ["YQ==", "Yg=="]}}
+    if server.name == "dynoxide":  # as AWS does, it trims a number's trailing zeros, which moto keeps
+        (name,) = ITEM["map"]["M"]
+        in_text["map"] = {"M": {name: {"L": [{"N": "1.5"}, {"NULL": True}]}}}
     assert item == {**ITEM, **in_text}
     assert "\x1b" not in result.stdout
 

@@ -35,37 +35,37 @@ def new_name() -> str:
     return f"test-{uuid.uuid4().hex}"
 
 
-def test_the_metadata_tables_are_created_and_marked(moto_server: Server) -> None:
+def test_the_metadata_tables_are_created_and_marked(local_server: Server) -> None:
     where = ["--environment", "staging", "--table-prefix", f"p{uuid.uuid4().hex[:8]}", "--output", "json"]
-    created = parsed(run(moto_server, "create", *where))
-    again = parsed(run(moto_server, "create", *where))
+    created = parsed(run(local_server, "create", *where))
+    again = parsed(run(local_server, "create", *where))
     assert again == created
     assert [row["metadata"] for row in created] == ["pipeline_config", "table_config", "pipeline_run_logs"]
     assert {row["status"] for row in created} == {"ACTIVE"}
     prefix = created[0]["table"].removesuffix("pipeline_config")
     assert prefix.endswith("_staging_")
-    listed = parsed(run(moto_server, "list", "--starts-with", prefix, *where))
+    listed = parsed(run(local_server, "list", "--starts-with", prefix, *where))
     assert {row["table"]: row["metadata"] for row in listed} == {row["table"]: row["metadata"] for row in created}
-    unmarked = parsed(run(moto_server, "list", "--starts-with", prefix, "--output", "json"))
+    unmarked = parsed(run(local_server, "list", "--starts-with", prefix, "--output", "json"))
     assert {row["metadata"] for row in unmarked} == {None}
-    (logs,) = parsed(run(moto_server, "describe", "pipeline_run_logs", *where))
+    (logs,) = parsed(run(local_server, "describe", "pipeline_run_logs", *where))
     assert (logs["table"], logs["ttl"]) == (f"{prefix}pipeline_run_logs", "expires_at")
 
 
 @pytest.mark.parametrize("option", ["--region", "--profile"])
 def test_the_metadata_tables_are_created_where_an_option_says(
-    option: str, moto_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    option: str, local_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "config").write_text(
         "[profile tables]\nregion = eu-central-1\naws_access_key_id = A\naws_secret_access_key = B\n"
     )
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.endpoint)  # which does not name a server of this machine
+    monkeypatch.setenv("AWS_ENDPOINT_URL", local_server.endpoint)  # which does not name a server of this machine
     prefix = f"p{uuid.uuid4().hex[:8]}"
     where = [option, "eu-central-1" if option == "--region" else "tables", "--table-prefix", prefix]
     created = CliRunner().invoke(app, ["tables", "create", *where, "--output", "json"], env=ENVIRONMENT)
     assert [row["metadata"] for row in parsed(created)] == ["pipeline_config", "table_config", "pipeline_run_logs"]
-    there = dynamodb_client(replace(moto_server.connection, region="eu-central-1"))
+    there = dynamodb_client(replace(local_server.connection, region="eu-central-1"))
     assert there.describe_table(TableName=f"{prefix}_dev_table_config")
 
 
@@ -93,9 +93,9 @@ def test_a_table_of_ones_own(server: Server) -> None:
     assert run(server, "create", name, *keys, *indexes, "--ttl", "gone").exit_code == 0  # safe to repeat
 
 
-def test_a_table_with_other_keys_is_left_alone(moto_server: Server) -> None:
-    name = moto_server.create("id:S")
-    result = run(moto_server, "create", name, "--partition-key", "id:N")
+def test_a_table_with_other_keys_is_left_alone(local_server: Server) -> None:
+    name = local_server.create("id:S")
+    result = run(local_server, "create", name, "--partition-key", "id:N")
     assert result.exit_code == 1
     assert isinstance(result.exception, ConfigurationError)
     assert result.stdout == ""
@@ -116,27 +116,27 @@ def test_a_table_with_other_keys_is_left_alone(moto_server: Server) -> None:
         (["pipeline_config", "--partition-key", "id"], "keys are fixed"),
     ],
 )
-def test_what_no_table_can_have_is_wrong_usage(moto_server: Server, arguments: list[str], told: str) -> None:
-    result = run(moto_server, "create", *arguments)
+def test_what_no_table_can_have_is_wrong_usage(local_server: Server, arguments: list[str], told: str) -> None:
+    result = run(local_server, "create", *arguments)
     assert result.exit_code == 2
     assert told in " ".join(result.stderr.replace("│", " ").split())
     assert result.stdout == ""
 
 
-def test_a_table_that_is_not_there(moto_server: Server) -> None:
-    result = run(moto_server, "describe", new_name())
+def test_a_table_that_is_not_there(local_server: Server) -> None:
+    result = run(local_server, "describe", new_name())
     assert result.exit_code == 1
     assert isinstance(result.exception, TableNotFoundError)
 
 
-def test_more_tables_than_a_page_has(moto_server: Server) -> None:
+def test_more_tables_than_a_page_has(local_server: Server) -> None:
     prefix = f"many{uuid.uuid4().hex[:8]}-"
     for number in range(101):
-        moto_server.client.create_table(
+        local_server.client.create_table(
             TableName=f"{prefix}{number}",
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         )
-    result = run(moto_server, "list", "--starts-with", prefix, "--output", "csv")
+    result = run(local_server, "list", "--starts-with", prefix, "--output", "csv")
     assert len(result.stdout.splitlines()) == 102

@@ -62,11 +62,13 @@ def latest_model() -> tuple[str, str, str, str]:
     return *latest, f"{len(delays[latest]):,}", f"{mean(known[latest]):.1f}"
 
 
+@pytest.mark.jvm
 def test_demo_tells_what_it_truly_did(tmp_path: Path) -> None:
     done = run_demo(tmp_path, environment())
 
     assert done.stderr == ""
     assert done.returncode == 0
+    assert re.search(r"Local DynamoDB: (moto|dynoxide) [\d.]+, which sets the pace", done.stdout)
     told = re.findall(r"^  ✓ (.+?) +[\d.]+ s(?: +([\d,]+) rows?)?(?: +[\d,]+ rows/s)?$", done.stdout, re.MULTILINE)
     rows = {stage: int(count.replace(",", "")) for stage, count in told if count}
     read = {name: sum(1 for _ in rows_of(name)) for name in ("airlines", "airports", "planes", "weather", "flights")}
@@ -89,6 +91,7 @@ def test_demo_tells_what_it_truly_did(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.jvm
 def test_what_java_says_is_shown_where_spark_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "spark-env.sh").write_text("echo 'the disk is on fire' >&2; exit 3\n")
 

@@ -77,9 +77,9 @@ def test_the_wheel_carries_what_it_needs_and_no_more(wheel: Path) -> None:
     assert tops == {"spark_dynamo", "pyspark_dynamo_meta.py", f"spark_dynamo-{sd.__version__}.dist-info"}
 
 
-@pytest.mark.slow
-def test_an_installed_wheel_is_found_without_registration(wheel: Path, moto_server: Server, tmp_path: Path) -> None:
-    table = moto_server.create()
+@pytest.mark.jvm
+def test_an_installed_wheel_is_found_without_registration(wheel: Path, local_server: Server, tmp_path: Path) -> None:
+    table = local_server.create()
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)
     python = tmp_path / "env" / "bin" / "python"
     # the wheel is installed; its dependencies are borrowed from this environment, without the editable package
@@ -89,7 +89,7 @@ def test_an_installed_wheel_is_found_without_registration(wheel: Path, moto_serv
     own = Path(next(path for path in sys.path if path.endswith("site-packages")))
     (site / "borrowed.pth").write_text(f"import sys; sys.path.append({str(own)!r})\n")
     finished = subprocess.run(
-        [str(python), "-c", CLASSIC, table, *(f"{name}={value}" for name, value in moto_server.options.items())],
+        [str(python), "-c", CLASSIC, table, *(f"{name}={value}" for name, value in local_server.options.items())],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -99,7 +99,8 @@ def test_an_installed_wheel_is_found_without_registration(wheel: Path, moto_serv
     assert "found [Row(id='a', n=1)]" in finished.stdout, finished.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.jvm
+@pytest.mark.xdist_group("Connect's own port")
 def test_spark_connect(python: Callable[..., Any]) -> None:
     finished = python(CONNECT)
     assert finished.stdout.splitlines() == [
@@ -111,10 +112,10 @@ def test_spark_connect(python: Callable[..., Any]) -> None:
     ], finished.stderr[-3000:]
 
 
-def test_register_where_discovery_is_not_possible(spark: SparkSession, moto_server: Server) -> None:
+def test_register_where_discovery_is_not_possible(spark: SparkSession, local_server: Server) -> None:
     sd.register(spark)
-    frame = spark.read.format("dynamo-meta").options(**moto_server.options).schema("id STRING")
-    assert frame.load(moto_server.create()).count() == 0
+    frame = spark.read.format("dynamo-meta").options(**local_server.options).schema("id STRING")
+    assert frame.load(local_server.create()).count() == 0
 
 
 def test_discovery_finds_the_data_source() -> None:

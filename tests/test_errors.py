@@ -7,6 +7,7 @@ import pickle
 import re
 import threading
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -178,8 +179,6 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
     ),
 ]  # fmt: skip
 
-errors = pytest.mark.parametrize("error", [error for error, _ in SENTENCES], ids=lambda error: type(error).__name__)
-
 
 class UnpicklableError(Exception):
     """As botocore's own errors: it pickles, and then can't be made again."""
@@ -193,9 +192,9 @@ class HostileError(Exception):
         raise RuntimeError("no pickle")
 
 
-@pytest.mark.parametrize(("error", "sentence"), SENTENCES)
-def test_sentences(error: DynamoDBWrapperError, sentence: str) -> None:
-    assert str(error) == sentence
+def test_sentences() -> None:
+    for error, sentence in SENTENCES:
+        assert str(error) == sentence
 
 
 def test_every_error_is_tested() -> None:
@@ -209,9 +208,12 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-@errors
-@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_errors_survive_pickling_whole(error: DynamoDBWrapperError, protocol: int) -> None:
+def test_errors_survive_pickling_whole() -> None:
+    for (error, _), protocol in product(SENTENCES, range(2, pickle.HIGHEST_PROTOCOL + 1)):
+        check_pickling(error, protocol)
+
+
+def check_pickling(error: DynamoDBWrapperError, protocol: int) -> None:
     read = pickle.loads(pickle.dumps(error, protocol))
     assert type(read) is type(error)
     assert read.args == error.args
@@ -230,17 +232,14 @@ def test_errors_survive_pickling_whole(error: DynamoDBWrapperError, protocol: in
         (ValueError(lambda: None), "ValueError: <function"),
     ],
 )
-@errors
-def test_a_cause_that_cannot_be_pickled_becomes_its_text(
-    error: DynamoDBWrapperError, cause: Exception, text: str
-) -> None:
-    error = copy.copy(error)
-    error.original_error = cause
-    read = pickle.loads(pickle.dumps(error))
-    assert type(read.original_error) is RuntimeError
-    assert str(read.original_error).startswith(text)
-    assert str(read) == str(error)
-    assert error.original_error is cause
+def test_a_cause_that_cannot_be_pickled_becomes_its_text(cause: Exception, text: str) -> None:
+    for error in (copy.copy(error) for error, _ in SENTENCES):
+        error.original_error = cause
+        read = pickle.loads(pickle.dumps(error))
+        assert type(read.original_error) is RuntimeError
+        assert str(read.original_error).startswith(text)
+        assert str(read) == str(error)
+        assert error.original_error is cause
 
 
 def test_facts_that_cannot_be_pickled_cross_as_their_text() -> None:
@@ -298,11 +297,11 @@ def test_errors_are_also_builtin_ones(error: type[Exception], also: type[Excepti
     assert issubclass(error, also)
 
 
-@pytest.mark.parametrize("name", spark_dynamo.errors.__all__)
-def test_errors_bear_the_name_by_which_they_are_imported(name: str) -> None:
-    error = getattr(spark_dynamo.errors, name)
-    assert (error.__module__, error.__qualname__) == ("spark_dynamo.errors", name)
-    assert pickle.loads(f"cspark_dynamo.errors\n{name}\n.".encode()) is error
+def test_errors_bear_the_name_by_which_they_are_imported() -> None:
+    for name in spark_dynamo.errors.__all__:
+        error = getattr(spark_dynamo.errors, name)
+        assert (error.__module__, error.__qualname__) == ("spark_dynamo.errors", name)
+        assert pickle.loads(f"cspark_dynamo.errors\n{name}\n.".encode()) is error
 
 
 def test_shorten() -> None:

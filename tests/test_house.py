@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,26 +90,30 @@ def imports(module: Path) -> Iterator[str]:
             yield node.module or ""
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: str(module.relative_to(PACKAGE)))
-def test_imports_go_one_way(module: Path) -> None:
+def test_imports_go_one_way() -> None:
+    wrong = [f"{module.relative_to(PACKAGE)} {problem}" for module in modules() for problem in wrong_imports(module)]
+    assert wrong == []
+
+
+def wrong_imports(module: Path) -> Iterator[str]:
     room = room_of(module)
     if room == "__init__":
         return
     above = ROOMS[: ROOMS.index(room) + 1]
+    allowed = sys.stdlib_module_names | STANDARD_AND[room] | {"__future__"}
     for name in imports(module):
-        parts = name.split(".")
-        if parts[0] == "spark_dynamo":
-            assert len(parts) > 1, f"{room} imports the whole package"
-            assert parts[1] in above, f"{room} must not import {name}: {parts[1]} stands below it"
-        else:
-            import sys
+        first, *rest = name.split(".")
+        if first == "spark_dynamo" and not rest:
+            yield "imports the whole package"
+        elif first == "spark_dynamo" and rest[0] not in above:
+            yield f"must not import {name}: {rest[0]} stands below {room}"
+        elif first != "spark_dynamo" and first not in allowed:
+            yield f"imports {name}, which is not for {room}"
 
-            assert parts[0] in sys.stdlib_module_names | STANDARD_AND[room] | {"__future__"}, f"{room} imports {name}"
 
-
-@pytest.mark.parametrize("module", modules(), ids=lambda module: str(module.relative_to(PACKAGE)))
-def test_no_module_outgrows_its_reader(module: Path) -> None:
-    assert len(module.read_text().splitlines()) <= LONGEST_MODULE
+def test_no_module_outgrows_its_reader() -> None:
+    lengths = {str(module.relative_to(PACKAGE)): len(module.read_text().splitlines()) for module in modules()}
+    assert {module: length for module, length in lengths.items() if length > LONGEST_MODULE} == {}
 
 
 def test_every_room_is_in_the_list() -> None:
@@ -148,17 +155,17 @@ def test_workers_import_nothing_heavy(python: Callable[..., Any], code: str, all
     assert finished.stdout.strip() == "[]", finished.stderr
 
 
-def test_a_task_loads_nothing_heavy(python: Callable[..., Any], moto_server: Any) -> None:
+def test_a_task_loads_nothing_heavy(python: Callable[..., Any], local_server: Any) -> None:
     """Not only the import: a whole read and write leave nothing heavy in the worker.
 
     But pandas, where it is installed: Arrow imports it as soon as a Python value becomes a scalar, and so do Spark's writes.
     """
     schema = StructType().add("id", "string").add("any", "variant").add("when", "timestamp")
-    table = moto_server.create()
-    reader = TableReader(moto_server.connection, table, ("id",), schema, Access("Scan", 1, {}, segments=1), schema)
+    table = local_server.create()
+    reader = TableReader(local_server.connection, table, ("id",), schema, Access("Scan", 1, {}, segments=1), schema)
     writers = [
-        moto_server.writer(table, schema),
-        moto_server.writer(
+        local_server.writer(table, schema),
+        local_server.writer(
             table, schema, operation="update", condition="when <= new.when OR id IS NULL", maxWriteUnits="100"
         ),
     ]
@@ -179,3 +186,14 @@ print([name for name in {HEAVY[1:]} if name in sys.modules])
 def test_the_wheel_of_discovery_is_one_line() -> None:
     lines = [line for line in (ROOT / "pyspark_dynamo_meta.py").read_text().splitlines() if "import" in line]
     assert lines == ["from spark_dynamo.source.datasource import DynamoDataSource as DefaultSource"]
+
+
+def test_tests_get_signals_though_the_shell_that_starts_them_ignores_them() -> None:
+    """As a shell does for what it runs in the background; children inherit that."""
+    code = (
+        "import signal; from tests.environment import prepare; prepare();"
+        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGHUP))"
+    )
+    ignored = f"trap '' INT HUP; exec {sys.executable} -c '{code}'"
+    finished = subprocess.run(["/bin/sh", "-c", ignored], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert finished.stdout == f"True {signal.SIG_DFL!s}\n"

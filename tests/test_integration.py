@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import logging
 import pickle
 import uuid
@@ -14,15 +13,12 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-import spark_dynamo.integration
 from spark_dynamo.aws.client import dynamodb_client
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError, ItemNotFoundError
 from spark_dynamo.integration import (
     SparkDynamoDBIntegration,
     create_spark_session_with_dynamodb,
-    facade,
-    functions,
     get_pipeline_config_for_spark,
     get_table_configs_for_spark,
     log_pipeline_run_from_spark,
@@ -39,9 +35,9 @@ HIDDEN = "the-hidden-text"
 
 
 @pytest.fixture(scope="module")
-def config(moto_server: Any) -> DynamoDBConfig:
+def config(local_server: Any) -> DynamoDBConfig:
     config = DynamoDBConfig(
-        endpoint_url=moto_server.endpoint,
+        endpoint_url=local_server.endpoint,
         aws_access_key_id="local",
         aws_secret_access_key="local",
         table_prefix=f"i{uuid.uuid4().hex[:8]}",
@@ -335,11 +331,11 @@ def test_a_tables_credentials_take_the_place_of_all_of_the_configurations(
 
 
 def test_a_pipeline_from_files_to_dynamodb(
-    pipelines: SparkDynamoDBIntegration, moto_server: Any, spark: SparkSession, tmp_path: Path
+    pipelines: SparkDynamoDBIntegration, local_server: Any, spark: SparkSession, tmp_path: Path
 ) -> None:
     name = pipeline(pipelines, version="2.1.0", config={"threshold": 5, "share": Decimal("0.25")})
     source = table(pipelines, tmp_path / "in", partition_columns=["day"])
-    target = table(pipelines, moto_server.create("id:S"), "dynamo-meta", table_name="target")
+    target = table(pipelines, local_server.create("id:S"), "dynamo-meta", table_name="target")
     frame = spark.range(60).selectExpr("cast(id AS string) id", "id % 3 AS day")
     frame.write.save(**pipelines.get_table_write_options(source))
     assert len(list((tmp_path / "in").glob("day=*"))) == 3
@@ -365,9 +361,10 @@ def test_a_pipeline_from_files_to_dynamodb(
     assert kept.last_updated_data is not None
     assert log.start_time <= kept.last_updated_data <= log.end_time  # type: ignore[operator]
     assert kept.table_name == "target"
-    assert {item["id"]["S"] for item in moto_server.items(kept.location)} == {str(n) for n in range(60) if n % 3 == 1}
+    assert {item["id"]["S"] for item in local_server.items(kept.location)} == {str(n) for n in range(60) if n % 3 == 1}
 
 
+@pytest.mark.slow
 def test_a_write_that_counts_runs_the_frame_once(
     pipelines: SparkDynamoDBIntegration, spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -454,10 +451,3 @@ def test_a_run_of_somebody_elses_is_told_by_a_message(
     assert log.log_messages[0]["message"] == f"Table '{target}' was written: 5 rows"
     with pytest.raises(ItemNotFoundError):
         pipelines.update_table_stats_after_write(target, spark.range(1).toDF("id"), "nobodys")
-
-
-def test_the_examples_run() -> None:
-    modules = (spark_dynamo.integration, facade, functions, spark_dynamo.integration.settings)
-    results = [doctest.testmod(module) for module in modules]
-    assert sum(result.failed for result in results) == 0
-    assert sum(result.attempted for result in results) >= 3

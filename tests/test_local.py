@@ -24,9 +24,21 @@ from spark_dynamo.aws.announcement import Announcement, announce, find_announcem
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.tables import KeyAttribute, create_table
 from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.local.dynoxide_engine import CRATE_VERSION, cached_dynoxide, find_dynoxide
 from spark_dynamo.source.location import find
 from spark_dynamo.source.options import SourceOptions
 from tests.conftest import Server
+from tests.servers.requirement import missing
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(params=["moto", "dynoxide"])
+def engine(request: pytest.FixtureRequest) -> Any:
+    """The name of each program that can serve."""
+    if request.param == "dynoxide" and not find_dynoxide():
+        missing("there is no dynoxide: `make servers` compiles it, with cargo")
+    return request.param
 
 
 def answers(endpoint: str) -> bool:
@@ -58,8 +70,8 @@ def test_driver_code_finds_it_and_the_metadata_tables_too(spark: SparkSession) -
         assert spark.read.format("dynamo-meta").load("pipeline_run_logs").count() == 0
 
 
-def test_it_listens_on_loopback_only() -> None:
-    with sd.local_dynamodb() as server:
+def test_it_listens_on_loopback_only(engine: Any) -> None:
+    with sd.local_dynamodb(engine=engine) as server:
         port = int(server.endpoint_url.rpartition(":")[2])
         assert server.endpoint_url == f"http://127.0.0.1:{port}"
         addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
@@ -68,9 +80,9 @@ def test_it_listens_on_loopback_only() -> None:
                 other.connect((address, port))
 
 
-def test_it_cleans_up_after_an_exception() -> None:
+def test_it_cleans_up_after_an_exception(engine: Any) -> None:
     before = set(threading.enumerate())
-    with pytest.raises(RuntimeError, match="on purpose"), sd.local_dynamodb() as server:
+    with pytest.raises(RuntimeError, match="on purpose"), sd.local_dynamodb(engine=engine) as server:
         assert answers(server.endpoint_url)
         raise RuntimeError("on purpose")
     assert not answers(server.endpoint_url)
@@ -79,9 +91,9 @@ def test_it_cleans_up_after_an_exception() -> None:
     server.stop()  # a second time does no harm
 
 
-def test_a_second_one_gives_way_to_the_first_again() -> None:
-    with sd.local_dynamodb() as first:
-        with sd.local_dynamodb() as second:
+def test_a_second_one_gives_way_to_the_first_again(engine: Any) -> None:
+    with sd.local_dynamodb(engine=engine) as first:
+        with sd.local_dynamodb(engine=engine) as second:
             assert Connection().located().endpoint_url == second.endpoint_url
         assert Connection().located().endpoint_url == first.endpoint_url
 
@@ -151,13 +163,13 @@ def test_an_announcement_of_a_dead_process_is_not_believed(monkeypatch: pytest.M
         announce(None)
 
 
-def test_a_taken_port_is_one_sentence() -> None:
+def test_a_taken_port_is_one_sentence(engine: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1 can't be used: .* Choose another one"):
-            sd.local_dynamodb(port)
+            sd.local_dynamodb(port, engine=engine)
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 70_000])
@@ -167,14 +179,18 @@ def test_a_port_that_is_none_is_one_sentence(port: int) -> None:
 
 
 def test_moto_missing_is_one_sentence(python: Callable[..., Any]) -> None:
-    finished = python("import sys; sys.modules['moto'] = None; import spark_dynamo as sd; sd.local_dynamodb()")
+    finished = python(
+        "import sys; sys.modules['moto'] = None; import spark_dynamo as sd; sd.local_dynamodb(engine='moto')"
+    )
     assert "ConfigurationError: The embedded DynamoDB needs moto: pip install 'spark-dynamo[local]'" in finished.stderr
 
 
-def test_the_command_runs_one_in_the_foreground(python: Callable[..., Any]) -> None:
+def test_the_command_runs_one_in_the_foreground(engine: Any) -> None:
     command = [sys.executable, "-c", "from spark_dynamo.cli import main; main()", "local", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, "--engine", engine], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        told = process.stdout.readline()
+        assert told.startswith(f"Local DynamoDB ({engine} "), told
         endpoint = ""
         while not endpoint:
             line = process.stdout.readline()
@@ -186,6 +202,58 @@ def test_the_command_runs_one_in_the_foreground(python: Callable[..., Any]) -> N
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
     assert not answers(endpoint)
+
+
+def test_auto_takes_dynoxide_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = cached_dynoxide() or missing("there is no dynoxide: `make servers` compiles it, with cargo")
+    caplog.set_level("INFO", "spark_dynamo.local")
+    with sd.local_dynamodb() as server:
+        assert server.engine.startswith("dynoxide ")
+        assert repr(server) == f"LocalDynamoDB({server.engine}, {server.endpoint_url})"
+    assert server.engine == "unknown"  # it is gone
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    with sd.local_dynamodb() as server:
+        assert server.engine.startswith("dynoxide ")
+
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with sd.local_dynamodb() as server:
+        assert server.engine.startswith("moto ")
+    with pytest.raises(ConfigurationError, match=f"no `dynoxide` on the PATH .* --version {CRATE_VERSION} --locked"):
+        sd.local_dynamodb(engine="dynoxide")
+    assert [record.getMessage().split()[2] for record in caplog.records] == ["dynoxide", "dynoxide", "moto"]
+
+
+def test_a_dynoxide_that_does_not_start_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "dynoxide").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "dynoxide").chmod(0o755)
+    with pytest.raises(ConfigurationError, match=f"{tmp_path}/dynoxide does not serve on port .* Try `{tmp_path}"):
+        sd.local_dynamodb()
+
+
+def test_an_engine_that_is_none_is_one_sentence() -> None:
+    with pytest.raises(ConfigurationError, match="engine='dynamo' is not known: 'auto', 'moto' and 'dynoxide' are"):
+        sd.local_dynamodb(engine="dynamo")  # type: ignore[arg-type]
+
+
+def test_a_fork_leaves_the_server_to_its_parent(python: Callable[..., Any], engine: Any) -> None:
+    code = f"""
+import os, sys
+import spark_dynamo as sd
+with sd.local_dynamodb(engine={engine!r}) as server:
+    child = os.fork()
+    if not child:
+        server.stop()
+        sys.exit(0)  # with all that happens at exit
+    os.waitpid(child, 0)
+    print(server.client().list_tables()["TableNames"])
+"""
+    finished = python(code)
+    assert finished.stdout == "[]\n", finished.stderr
 
 
 def test_a_proxy_in_the_environment_does_no_harm(python: Callable[..., Any]) -> None:
@@ -202,8 +270,8 @@ def test_a_local_endpoint_needs_no_keys(python: Callable[..., Any], moto_server:
 
 def test_a_failure_is_one_sentence_whole(python: Callable[..., Any]) -> None:
     code = (
-        "import sys; sys.modules['moto'] = None; from spark_dynamo.cli import main; sys.argv = ['spark-dynamo', 'local'];"
-        "main()"
+        "import sys; sys.modules['moto'] = None; from spark_dynamo.cli import main;"
+        "sys.argv = ['spark-dynamo', 'local', '--engine=moto']; main()"
     )
     finished = python(code)
     assert finished.returncode == 1

@@ -17,7 +17,7 @@ def test_there_are_notebooks() -> None:
     assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
-@pytest.mark.slow
+@pytest.mark.jvm
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=[notebook.stem for notebook in NOTEBOOKS])
 def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     """Any cell that raises is a CellExecutionError with the cell and its traceback."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import doctest
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -12,10 +11,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-import spark_dynamo.timezones
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError, LocalTimeError
 from spark_dynamo.timezones import (
@@ -145,7 +143,6 @@ def test_times_beside_a_change_stand_for_one_instant(minutes: int) -> None:
     assert to_utc(time, "Europe/Paris", transition="raise") == at(time, 2 if minutes < 0 else 1)
 
 
-@settings(max_examples=60, deadline=None)
 @given(clock=clocks, fold=folds, other=zones)
 def test_an_instant_is_the_same_whatever_the_callers_zone(clock: tuple[str, datetime], fold: int, other: str) -> None:
     zone, time = clock
@@ -161,7 +158,6 @@ def test_an_instant_is_the_same_whatever_the_callers_zone(clock: tuple[str, date
     assert convert_utc_to_user_tz(instant.replace(tzinfo=None), zone).isoformat() == shown.isoformat()
 
 
-@settings(max_examples=60, deadline=None)
 @given(clock=clocks, fold=folds, other=zones)
 def test_every_way_reads_a_clock_alike(clock: tuple[str, datetime], fold: int, other: str) -> None:
     zone, time = clock[0], clock[1].replace(fold=fold)
@@ -192,7 +188,6 @@ def test_every_way_reads_a_clock_alike(clock: tuple[str, datetime], fold: int, o
         assert caught.value.skipped == (aware.replace(tzinfo=None) != time)
 
 
-@settings(max_examples=60, deadline=None)
 @given(first=instants, second=instants, zone=zones)
 def test_order_is_that_of_instants(first: datetime, second: datetime, zone: str) -> None:
     left, right = (to_utc(to_user_timezone(instant, zone)) for instant in (first, second))
@@ -353,9 +348,3 @@ def test_the_first_callers_share_one_manager() -> None:
     found: list[TimezoneManager] = []
     in_threads([lambda: found.append(get_timezone_manager())] * 8)
     assert len({id(manager) for manager in found}) == 1
-
-
-def test_the_examples_run() -> None:
-    results = doctest.testmod(spark_dynamo.timezones)
-    assert results.failed == 0
-    assert results.attempted >= 9

@@ -6,6 +6,7 @@ and those of STS that come where a role is assumed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -125,6 +126,9 @@ _DENIED = {
     "InvalidIdentityToken": Meaning(
         "denied", "The web identity's token is not accepted: check the identity provider, and that the token is fresh"
     ),
+    "InvalidContextAssertion": Meaning(
+        "denied", "The context that the role's session is given is not accepted: renew its assertion, or leave it out"
+    ),
     **_many(
         ("IDPCommunicationError", "IDPRejectedClaim"),
         Meaning("denied", "The identity provider refuses or does not answer: renew the token, and try again"),
@@ -223,8 +227,6 @@ _REFUSED = {
     ),
 }
 MEANINGS: Mapping[str, Meaning] = MappingProxyType({**_THROTTLED, **_SERVER, **_DENIED, **_MISSING, **_REFUSED})
-THROTTLING_CODES = frozenset(_THROTTLED)
-SERVER_CODES = frozenset(_SERVER)
 
 # the codes of a cancelled transaction's single actions; they are other words than those of requests
 CANCELLATIONS: Mapping[str, str] = MappingProxyType(
@@ -243,11 +245,43 @@ CANCELLATIONS: Mapping[str, str] = MappingProxyType(
 _CLOCK_SAYS = ("Signature expired", "Signature not yet current")
 
 
-def meaning_of(code: str, said: str = "") -> Meaning | None:
-    """What the code means, where AWS's own words are those; None for one that nobody has told of.
+# codes that AWS may add are told by the words that its codes are made of; the first that fits
+_FAMILIES: tuple[tuple[re.Pattern[str], Meaning], ...] = tuple(
+    (re.compile(words), meaning)
+    for words, meaning in (
+        ("Throttl|SlowDown|TooManyRequests|ThroughputExceeded|RequestLimitExceeded", MEANINGS["ThrottlingException"]),
+        ("LimitExceeded|QuotaExceeded", Meaning("refused", "Stay below the limit that it names, or ask AWS for more")),
+        ("Internal|Unavailable|Timeout", MEANINGS["InternalServerError"]),
+        ("Expired", _EXPIRED),
+        ("Signature", _SIGNATURE),
+        (
+            "Denied|NotAuthorized|Unauthorized|Forbidden|Credential|OptIn|Token|Assertion|Identity",
+            Meaning("denied", "Check the credentials, the role and its permissions"),
+        ),
+        (
+            "Conflict|InUse|InProgress",
+            Meaning("refused", "Something else is at work on the same: wait until it is done"),
+        ),
+        ("AlreadyExists|Duplicate", Meaning("refused", "There is one already: use that, or choose another name")),
+        (
+            "NotFound|NoSuch",
+            Meaning("refused", "What it names is not there: check the name, the region and the account"),
+        ),
+        ("Invalid|Malformed|Missing|Validation|Mismatch", Meaning("refused", "Correct what it names")),
+    )
+)
+_UNHEARD_OF = Meaning("refused", "Look the code up in AWS's API reference of DynamoDB: it is a new one")
+
+
+def meaning_of(code: str, said: str = "") -> Meaning:
+    """What the code means, where AWS's own words are those; a code that nobody has told of means what its family does.
 
     >>> meaning_of("ThrottlingException").kind
     'throttled'
+    >>> meaning_of("VectorIndexThrottlingException").kind
+    'throttled'
     """
     meaning = MEANINGS.get(code)
-    return _CLOCK if meaning is _SIGNATURE and said.startswith(_CLOCK_SAYS) else meaning
+    if meaning is _SIGNATURE and said.startswith(_CLOCK_SAYS):
+        return _CLOCK
+    return meaning or next((meaning for words, meaning in _FAMILIES if words.search(code)), _UNHEARD_OF)

@@ -25,7 +25,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from spark_dynamo.aws.error_codes import CANCELLATIONS, LESS, SERVER_CODES, THROTTLING_CODES, meaning_of
+from spark_dynamo.aws.error_codes import CANCELLATIONS, LESS, meaning_of
 from spark_dynamo.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -78,7 +78,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return error_code(error) in THROTTLING_CODES | SERVER_CODES or status >= 500 or status == 429
+        return meaning_of(error_code(error)).kind in ("throttled", "server") or status >= 500 or status == 429
     return isinstance(error, _TRANSIENT_ERRORS)
 
 
@@ -87,7 +87,8 @@ def failure_kind(error: BaseException) -> Literal["throttles", "server_errors", 
     if not isinstance(error, ClientError):
         return "connection_errors"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return "throttles" if error_code(error) in THROTTLING_CODES or status == 429 else "server_errors"
+    throttled = meaning_of(error_code(error)).kind == "throttled" or status == 429
+    return "throttles" if throttled else "server_errors"
 
 
 def throttling_reason(error: BaseException) -> str:
@@ -256,16 +257,14 @@ def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], 
     said = str(error.response.get("Error", {}).get("Message", "")).removesuffix(".")
     about = f" on table '{table}'" if table else ""
     meaning = meaning_of(code, said)
-    advice = f". {meaning.advice}" if meaning else ""
-    if meaning and meaning.kind == "missing":
+    advice = f". {meaning.advice}"
+    if meaning.kind == "missing":
         return TableNotFoundError(table or "?", error, code=code, **where)
-    if meaning and meaning.kind == "denied":
+    if meaning.kind == "denied":
         sentence = meaning.advice if meaning.hushed else f"AWS denies the request{about}: {said}{advice}"
         return AccessDeniedError(sentence, error, code=code, **where)
-    if meaning and meaning.kind == "throttled":
-        verb = "keeps throttling"
-    else:
-        verb = "keeps failing" if is_transient(error) else "refused the request"
+    passing = "keeps throttling" if meaning.kind == "throttled" else "keeps failing"
+    verb = passing if is_transient(error) else "refused the request"
     return RequestFailedError(
         f"DynamoDB {verb}{about}: {said or code}{_reasons(error)}{tried}{advice}", error, code=code, **where
     )

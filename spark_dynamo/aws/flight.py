@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from spark_dynamo.aws.client import interrupt
@@ -108,9 +109,9 @@ class Flight:
         most = min(most, requests.connection.max_pool_connections)
         self.requests = requests
         self._limit = Limit(min(fewest, most), most, now=time.monotonic(), cpu=time.process_time())
-        lock = threading.Lock()
-        self._work = threading.Condition(lock)  # for the threads: there is something to do, or it is over
-        self._room = threading.Condition(lock)  # for the caller: there is room in the queue, or nothing is left
+        self._lock = threading.RLock()
+        self._work = threading.Condition(self._lock)  # for the threads: there is something to do, or it is over
+        self._room = threading.Condition(self._lock)  # for the caller: there is room in the queue, or nothing is left
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._queue: deque[Job] = deque()
@@ -230,6 +231,11 @@ class Flight:
 
     def _halt(self) -> None:
         """End all threads; one that still waits for an answer after a second loses its connection."""
+        with suppress(
+            RuntimeError
+        ):  # Ctrl-C between taking the lock and holding it leaves it to a caller who doesn't know
+            while True:
+                self._lock.release()
         with self._work:
             self._end()
             threads = list(self._threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,13 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: spark-dynamo demo")(demo)
 
 
-def local(port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8000) -> None:
+def local(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
+    engine: Annotated[
+        Literal["auto", "moto", "dynoxide"],
+        typer.Option(help="The program that serves; auto takes dynoxide where it is installed, else moto."),
+    ] = "auto",
+) -> None:
     """Run a local DynamoDB in the foreground until Ctrl-C; its tables are gone then."""
     from rich.console import Console
 
@@ -25,8 +31,10 @@ def local(port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a f
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with LocalDynamoDB(port, share=False) as server:
-        console.print(f"Local DynamoDB at [bold]{server.endpoint_url}[/bold]. To use it, in another terminal:")
+    with LocalDynamoDB(port, share=False, engine=engine) as server:
+        console.print(
+            f"Local DynamoDB ({server.engine}) at [bold]{server.endpoint_url}[/bold]. To use it, in another terminal:"
+        )
         console.print(f"  export DYNAMODB_ENDPOINT_URL={server.endpoint_url} AWS_REGION={server.region}")
         console.print("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local")
         console.print("Ctrl-C ends it.")

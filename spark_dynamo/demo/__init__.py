@@ -38,7 +38,7 @@ def run(console: Console) -> None:
     story = Story(console)
     with ExitStack() as opened:
         server = opened.enter_context(local_dynamodb())
-        pace = " The local DynamoDB is a slow one: it, not Spark, sets the pace." if server.is_own else ""
+        pace = f" Local DynamoDB: {server.engine}, which sets the pace, not Spark." if server.is_own else ""
         story.heading("DynamoDB tables in Spark: every flight out of New York in 2013", f"Data: {source_name()}.{pace}")
         with story.stage(f"Create tables in {'a local' if server.is_own else 'the given'} DynamoDB"):
             create_tables()

@@ -44,7 +44,7 @@ class ModelRows(Generic[ModelT]):
         assert node.dump is not None
         assert node.load is not None
         self.schema = node.data_type
-        self.arrow_schema = _arrow_schema(node.data_type)
+        self.arrow_schema = spark_arrow_schema(node.data_type)
         self._model, self._node, self._dump, self._load = model, node, node.dump, node.load
         self._key_names = key_names
         self._validate = pydantic.TypeAdapter(model).validate_python
@@ -144,7 +144,7 @@ class ModelRows(Generic[ModelT]):
         return rows
 
 
-def _arrow_schema(schema: StructType) -> pa.Schema:
+def spark_arrow_schema(schema: StructType) -> pa.Schema:
     """The Arrow schema by which Spark exchanges rows, also of types that DynamoDB has no form for."""
     if "timezone" in inspect.signature(to_arrow_schema).parameters:
         return to_arrow_schema(schema, timezone="UTC")

@@ -7,6 +7,7 @@ As in `encode`, no Python object is made per row, but for VARIANT columns.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -41,6 +42,9 @@ _Piece: TypeAlias = (
 )  # a text for all rows; a column of texts, null where a row has none; none for any row
 
 
+_FIRST_NAME = re.compile(r"(?<![.\w])#\w+")  # the first step of a path into an item
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A ConditionExpression: its text, the names and values behind its placeholders, and those that each row fills in.
@@ -53,6 +57,11 @@ class Condition:
     names: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def attributes(self) -> set[str]:
+        """The item's attributes that it speaks of, without what lies within them."""
+        return {self.names[name] for name in _FIRST_NAME.findall(self.expression)}
 
 
 class ActionEncoder:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-import spark_dynamo.aws.batch_write
-import spark_dynamo.aws.budget
-import spark_dynamo.aws.flight
-import spark_dynamo.aws.pages
-import spark_dynamo.aws.requests
 from spark_dynamo.aws import batch_write
 from spark_dynamo.aws.batch_write import ITEMS_PER_REQUEST, request_bodies
 from spark_dynamo.aws.pages import consumed_units, next_key, returned_items, scanned_items, unprocessed_keys
@@ -51,21 +45,6 @@ items = st.lists(st.dictionaries(words, values, max_size=3), max_size=3)
 last_keys = st.dictionaries(words, words.map(lambda text: {"S": text}), min_size=1, max_size=2)
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        spark_dynamo.aws.batch_write,
-        spark_dynamo.aws.budget,
-        spark_dynamo.aws.flight,
-        spark_dynamo.aws.pages,
-        spark_dynamo.aws.requests,
-    ],
-)
-def test_the_examples_in_the_docstrings(module: Any) -> None:
-    assert doctest.testmod(module).failed == 0
-
-
-@settings(deadline=None, max_examples=80)
 @given(items, st.one_of(st.none(), last_keys), st.randoms(use_true_random=False), st.booleans())
 def test_the_next_key_is_what_json_says(content: Any, last_key: Any, random: Any, spaced: bool) -> None:
     """In any order of the page's fields, written with spaces or without."""
@@ -108,7 +87,6 @@ def serialized(fields: list[tuple[str, Any]], random: Any, spaced: bool) -> byte
     return json.dumps(dict(fields)).encode() if spaced else orjson.dumps(dict(fields))
 
 
-@settings(deadline=None, max_examples=80)
 @given(items, st.one_of(st.none(), units), st.integers(0, 2**40), st.randoms(use_true_random=False), st.booleans())
 def test_the_figures_of_a_page_are_what_json_says(
     content: Any, consumed: Any, scanned: int, random: Any, spaced: bool
@@ -121,7 +99,6 @@ def test_the_figures_of_a_page_are_what_json_says(
     assert (scanned_items(body), returned_items(body)) == (scanned, len(content))
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     items,
     st.sampled_from(["t", *FIELDS]),
@@ -193,14 +170,12 @@ def test_table_names(table: str) -> None:
     check(table, pa.array(texts_of(3)))
 
 
-@settings(deadline=None, max_examples=60)
 @given(items, st.integers(0, 3), st.integers(0, 3))
 def test_any_items_in_any_slice(content: list[Any], start: int, length: int) -> None:
     texts = pa.array([orjson.dumps(item).decode() for item in content], pa.string())
     check("t", texts.slice(start, length))
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 60), max_size=80))
 def test_no_body_is_larger_than_allowed(sizes: list[int]) -> None:
     """A request ends before the item that would make it too large; an item larger than that goes alone."""

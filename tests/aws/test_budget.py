@@ -300,6 +300,7 @@ def test_a_page_of_1_mb_is_known_by_its_end(tells: bool) -> None:
         assert budget._request_units == pytest.approx(PAGE_UNITS if tells else 96.5, rel=0.01)
 
 
+@pytest.mark.server
 def test_answers_that_are_lost_are_paid_for() -> None:
     """The server's record shows what the client never saw."""
     with replay_server(400) as server, faulty_server(server.endpoint) as proxy:

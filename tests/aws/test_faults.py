@@ -39,22 +39,22 @@ def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def table(aws_server: Server) -> str:
-    """A table in DynamoDB Local with 1,500 items in six partitions; every tenth is rare."""
-    name = aws_server.create("p:S", "s:N")
+def table(dynoxide_server: Server) -> str:
+    """A table in dynoxide with 1,500 items in six partitions; every tenth is rare."""
+    name = dynoxide_server.create("p:S", "s:N")
     puts = [
         {"PutRequest": {"Item": {**key, "text": {"S": FILLING}, "rare": {"BOOL": index % 10 == 0}}}}
         for index, key in enumerate(KEYS)
     ]
     for start in range(0, len(puts), 25):
-        answer = aws_server.client.batch_write_item(RequestItems={name: puts[start : start + 25]})
+        answer = dynoxide_server.client.batch_write_item(RequestItems={name: puts[start : start + 25]})
         assert not answer["UnprocessedItems"]
     return name
 
 
 @pytest.fixture(scope="module")
-def shared_proxy(aws_server: Server) -> Iterator[FaultyServer]:
-    with faulty_server(aws_server.endpoint) as proxy:
+def shared_proxy(dynoxide_server: Server) -> Iterator[FaultyServer]:
+    with faulty_server(dynoxide_server.endpoint) as proxy:
         yield proxy
 
 
@@ -209,6 +209,7 @@ def test_pages_that_a_filter_leaves_empty_are_gone_past(proxy: FaultyServer, tab
 def test_a_throttled_page_is_asked_for_again_and_no_page_before_it(proxy: FaultyServer, table: str) -> None:
     proxy.choose = sometimes(["ThrottlingException"], seed=7, probability=0.5)
     read(proxy, table, scans())
+    pages = []
     for segment in range(5):
         mine = [
             (request.get("ExclusiveStartKey"), fault)
@@ -217,9 +218,11 @@ def test_a_throttled_page_is_asked_for_again_and_no_page_before_it(proxy: Faulty
         ]
         starts = [key for key, fault in mine if fault is None]
         assert starts[0] is None
-        assert len({orjson.dumps(key, option=orjson.OPT_SORT_KEYS) for key in starts}) == len(starts) > 3
+        assert len({orjson.dumps(key, option=orjson.OPT_SORT_KEYS) for key in starts}) == len(starts)
+        pages.append(len(starts))
         for (key, fault), (next_key, _) in itertools.pairwise(mine):
             assert (key == next_key) == (fault is not None)  # the same again after a refusal, and only then
+    assert max(pages) > 3  # six partitions need not fill five segments
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_throttling_halves_the_limit_and_it_grows_slowly_again() -> None:
 # ----------------------------------------------------------------------------------------------------- the flight
 
 
+@pytest.mark.server
 def test_requests_in_flight_adapt_to_the_latency() -> None:
     with scripted_server(lambda operation, request: replace(written(operation, request), delay=0.03)) as server:
         requests = Requests(server.connection, "t")
@@ -136,6 +137,7 @@ def test_requests_in_flight_adapt_to_the_latency() -> None:
     assert len(sent) - len(set(sent)) <= 25 * requests.counts.retries
 
 
+@pytest.mark.server
 def test_threads_are_made_as_they_are_needed() -> None:
     with scripted_server(written) as server, Flight(Requests(server.connection, "t")) as flight:
         writer = BatchWriter(flight, ["id"])
@@ -146,6 +148,7 @@ def test_threads_are_made_as_they_are_needed() -> None:
         assert len(flight._threads) == 1
 
 
+@pytest.mark.server
 def test_a_caller_is_held_back_where_the_requests_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """In number and in bytes, so that memory stays flat."""
     monkeypatch.setattr(flight_module, "_MOST_BYTES", 10_000)
@@ -181,6 +184,7 @@ def test_a_caller_is_held_back_where_the_requests_are_slow(monkeypatch: pytest.M
             assert flight.requests.counts.items == 40
 
 
+@pytest.mark.server
 def test_the_first_failure_ends_all_the_others() -> None:
     def answer(operation: str, request: dict[str, Any]) -> Reply:
         (entries,) = request["RequestItems"].values()
@@ -200,6 +204,7 @@ def test_the_first_failure_ends_all_the_others() -> None:
         assert caught.value.count >= 50
 
 
+@pytest.mark.server
 def test_a_failure_shows_at_the_next_submit() -> None:
     with scripted_server(lambda operation, request: refusal("ValidationException")) as server:
         with pytest.raises(UnwrittenItemsError), Flight(Requests(server.connection, "t")) as flight:
@@ -209,6 +214,7 @@ def test_a_failure_shows_at_the_next_submit() -> None:
         assert len(server.requests) <= FEWEST
 
 
+@pytest.mark.server
 def test_a_task_that_is_told_to_end_does_not_look_done() -> None:
     with scripted_server(lambda operation, request: refusal("ThrottlingException")) as server:
         requests = Requests(server.connection, "t")
@@ -241,6 +247,7 @@ def interrupt_main() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, Stopped])
 def test_an_error_of_the_caller_ends_requests_that_nobody_answers(error: type[BaseException]) -> None:
     with silent_server() as (server, three):
@@ -254,6 +261,7 @@ def test_an_error_of_the_caller_ends_requests_that_nobody_answers(error: type[Ba
         assert not any(thread.is_alive() for thread in flight._threads)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("wait", [Flight.wait, lambda flight: BatchWriter(flight, ["id"]).send(items(10_000))])
 def test_ctrl_c_reaches_a_caller_that_waits(wait: Callable[[Flight], None]) -> None:
     with silent_server() as (server, three):
@@ -268,6 +276,18 @@ def test_ctrl_c_reaches_a_caller_that_waits(wait: Callable[[Flight], None]) -> N
         assert not any(thread.is_alive() for thread in flight._threads)
 
 
+@pytest.mark.server
+def test_ctrl_c_between_taking_the_lock_and_holding_it_hangs_nobody() -> None:
+    with silent_server() as (server, three):
+        with pytest.raises(KeyboardInterrupt), Flight(patient(server)) as flight:
+            BatchWriter(flight, ["id"]).send(items(100))
+            assert three.wait(10)
+            flight._room.__enter__()
+            raise KeyboardInterrupt
+        assert not any(thread.is_alive() for thread in flight._threads)
+
+
+@pytest.mark.server
 def test_an_abandoned_generator_ends_its_requests() -> None:
     def task(requests: Requests) -> Iterator[None]:
         with Flight(requests) as flight:
@@ -283,6 +303,7 @@ def test_an_abandoned_generator_ends_its_requests() -> None:
         assert time.monotonic() - started < 4
 
 
+@pytest.mark.server
 def test_backoff_ends_at_once_with_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests_module, "_FIRST_DELAY", 1_000.0)
     monkeypatch.setattr(requests_module, "_LONGEST_DELAY", 1_000.0)
@@ -297,6 +318,7 @@ def test_backoff_ends_at_once_with_the_task(monkeypatch: pytest.MonkeyPatch) -> 
         assert time.monotonic() - started < 1
 
 
+@pytest.mark.server
 def test_a_failure_does_not_wait_for_requests_that_nobody_answers() -> None:
     def answer(operation: str, request: dict[str, Any]) -> Reply:
         if len(server.requests) <= 2:
@@ -310,6 +332,7 @@ def test_a_failure_does_not_wait_for_requests_that_nobody_answers() -> None:
         assert time.monotonic() - started < 10
 
 
+@pytest.mark.server
 def test_no_more_requests_than_connections() -> None:
     with scripted_server(written) as server:
         connection = replace(server.connection, max_pool_connections=2)

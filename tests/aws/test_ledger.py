@@ -66,6 +66,7 @@ def ledger() -> Iterator[Ledger]:
     made.remove()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [2, 8])
 def test_processes_that_share_a_ledger_use_the_budget_and_no_more(tasks: int, ledger: Ledger) -> None:
     command = [sys.executable, "-c", TASK, str(UNITS_PER_SECOND), pickle.dumps(ledger).hex()]
@@ -92,6 +93,7 @@ def test_processes_that_share_a_ledger_use_the_budget_and_no_more(tasks: int, le
     assert min(units) > 0.2 * sum(units) / tasks  # nobody starves
 
 
+@pytest.mark.slow
 def test_what_a_server_gets_from_two_tasks_is_their_common_budget(ledger: Ledger) -> None:
     """The server's own record; each of its items costs a unit."""
     over = threading.Event()

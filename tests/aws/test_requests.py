@@ -28,6 +28,8 @@ from spark_dynamo.errors import (
 )
 from tests.servers.scripted import Reply, refusal, scripted_server
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:

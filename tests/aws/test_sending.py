@@ -23,12 +23,14 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError, ReadTimeoutError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_dynamo.aws.client import RAW_OPERATIONS, Connection, raw_client
 from spark_dynamo.aws.sending import Sender, sender
 from tests.conftest import Server
+
+pytestmark = pytest.mark.server
 
 BODY = b'{"Items":[],"Count":0}'
 SCAN = b'{"TableName":"t"}'
@@ -207,7 +209,6 @@ def model() -> Any:
         return sender(wire.connection)._models["Scan", "t"]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     secret=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1),
     region=st.sampled_from(["eu-west-1", "us-gov-west-1", "cn-north-1"]),
@@ -272,9 +273,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("operation", "request_"), REFUSED, ids=["table", "expression", "condition", "transaction"])
-def test_a_refusal_is_the_same_error(operation: str, request_: dict[str, Any], aws_server: Server) -> None:
-    table = aws_server.create()
-    aws_server.put(table, {"id": {"S": "a"}, "blob": {"B": b"\0\xff"}})
+def test_a_refusal_is_the_same_error(operation: str, request_: dict[str, Any], dynoxide_server: Server) -> None:
+    table = dynoxide_server.create()
+    dynoxide_server.put(table, {"id": {"S": "a"}, "blob": {"B": b"\0\xff"}})
     body = json.dumps(request_).replace('"T"', f'"{table}"').encode()
     routing = {"TransactItems": [{"Put": {"TableName": table, "Item": {}}}]} if "Transact" in operation else {}
     fine = {
@@ -283,9 +284,9 @@ def test_a_refusal_is_the_same_error(operation: str, request_: dict[str, Any], a
         "TransactWriteItems": {"TransactItems": [{"Put": {"TableName": table, "Item": {"id": {"S": "c"}}}}]},
     }[operation]
     errors = []
-    own = sender(aws_server.connection)
+    own = sender(dynoxide_server.connection)
     for count in (1, 0):
-        with counted(aws_server.connection) as by_botocore, pytest.raises(ClientError) as caught:
+        with counted(dynoxide_server.connection) as by_botocore, pytest.raises(ClientError) as caught:
             own.send(operation, routing or {"TableName": table}, table, body)
         assert len(by_botocore) == count
         errors.append(caught.value)

@@ -32,8 +32,8 @@ def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def proxy(aws_server: Server) -> Iterator[FaultyServer]:
-    with faulty_server(aws_server.endpoint) as proxy:
+def proxy(dynoxide_server: Server) -> Iterator[FaultyServer]:
+    with faulty_server(dynoxide_server.endpoint) as proxy:
         yield proxy
 
 
@@ -250,27 +250,27 @@ LOSSES = ["error after the effect", "answer lost", "answer cut", "wrong CRC32", 
     ],
 )
 def test_each_row_is_done_or_refused_once_under_a_fault(
-    aws_server: Server, proxy: FaultyServer, name: str, fault: str
+    dynoxide_server: Server, proxy: FaultyServer, name: str, fault: str
 ) -> None:
-    table = prepare(aws_server)
+    table = prepare(dynoxide_server)
     proxy.choose = every(fault, 2)
     proxy.log.clear()
     outcome = write_singly(proxy.connection, table, SINGLE[name])
-    check(aws_server, table, SINGLE[name], outcome)
+    check(dynoxide_server, table, SINGLE[name], outcome)
     assert outcome.requests.counts.retries == proxy.faults[fault] >= ROWS // 3
 
 
 @pytest.mark.parametrize("fault", ["read timeout", "answer too late"])
 def test_each_row_is_done_or_refused_once_where_answers_do_not_come(
-    aws_server: Server, proxy: FaultyServer, fault: str
+    dynoxide_server: Server, proxy: FaultyServer, fault: str
 ) -> None:
     for scenario in (SINGLE["inserts"], SINGLE["conditional deletes"], BATCHES["puts"]):
-        table = prepare(aws_server)
+        table = prepare(dynoxide_server)
         proxy.choose = every(fault, 4)
         proxy.log.clear()
         write = write_in_batches if scenario in BATCHES.values() else write_singly
         outcome = write(proxy.hasty_connection, table, scenario)
-        check(aws_server, table, scenario, outcome)
+        check(dynoxide_server, table, scenario, outcome)
         assert outcome.requests.counts.connection_errors >= proxy.faults[fault] > 1
 
 
@@ -282,13 +282,13 @@ def test_each_row_is_done_or_refused_once_where_answers_do_not_come(
     ],
 )
 def test_each_item_of_a_batch_is_counted_once_under_a_fault(
-    aws_server: Server, proxy: FaultyServer, name: str, fault: str
+    dynoxide_server: Server, proxy: FaultyServer, name: str, fault: str
 ) -> None:
-    table = prepare(aws_server)
+    table = prepare(dynoxide_server)
     proxy.choose = every(fault, 2)
     proxy.log.clear()
     outcome = write_in_batches(proxy.connection, table, BATCHES[name])
-    check(aws_server, table, BATCHES[name], outcome)
+    check(dynoxide_server, table, BATCHES[name], outcome)
     assert proxy.faults[fault] >= 3
 
 
@@ -307,15 +307,15 @@ def write_in_a_mixture(server: Server, proxy: FaultyServer, name: str) -> None:
 
 @pytest.mark.parametrize("name", [*SINGLE, *BATCHES])
 def test_each_row_is_done_or_refused_once_in_any_mixture_of_faults(
-    aws_server: Server, proxy: FaultyServer, name: str
+    dynoxide_server: Server, proxy: FaultyServer, name: str
 ) -> None:
-    write_in_a_mixture(aws_server, proxy, name)
+    write_in_a_mixture(dynoxide_server, proxy, name)
 
 
-def test_a_mixture_of_faults_on_the_other_server(moto_server: Server) -> None:
-    with faulty_server(moto_server.endpoint) as proxy:
+def test_a_mixture_of_faults_on_the_other_server(local_server: Server) -> None:
+    with faulty_server(local_server.endpoint) as proxy:
         for name in ("inserts", "conditional updates", "puts"):
-            write_in_a_mixture(moto_server, proxy, name)
+            write_in_a_mixture(local_server, proxy, name)
 
 
 @pytest.mark.parametrize("name", SINGLE)
@@ -328,6 +328,7 @@ def test_a_repeated_task_finds_its_own_effect(server: Server, name: str) -> None
         assert again.requests.counts.items == 0
 
 
+@pytest.mark.server
 def test_a_failed_update_names_its_key_and_what_did_not_happen() -> None:
     with scripted_server(lambda operation, request: refusal("ValidationException", "bad")) as server:
         requests = Requests(server.connection, "t")
@@ -339,31 +340,32 @@ def test_a_failed_update_names_its_key_and_what_did_not_happen() -> None:
             flight.wait()
 
 
-def test_an_error_of_the_callback_reaches_the_caller_as_it_is(moto_server: Server) -> None:
-    table = prepare(moto_server)
+def test_an_error_of_the_callback_reaches_the_caller_as_it_is(local_server: Server) -> None:
+    table = prepare(local_server)
     error = ConditionFailedError(table, 1, [{"id": "0"}], "it exists")
 
     def refuse(row: Refused) -> None:
         raise error
 
-    with pytest.raises(ConditionFailedError) as caught, Flight(Requests(moto_server.connection, table)) as flight:
+    with pytest.raises(ConditionFailedError) as caught, Flight(Requests(local_server.connection, table)) as flight:
         SingleWriter(flight, ["id"], refused=refuse).send(texts(table, [put(0, IS_ABSENT)]), "insert")
     assert caught.value is error
 
 
-def test_a_throttled_budget_is_kept(moto_server: Server) -> None:
+def test_a_throttled_budget_is_kept(local_server: Server) -> None:
     """A reservation of one item for each request, and batches cut to what the budget allows for."""
     from spark_dynamo.aws.budget import Budget
 
-    table = moto_server.create("id:N")
+    table = local_server.create("id:N")
     budget = Budget(400.0)
-    requests = Requests(moto_server.connection, table, budget=budget)
+    requests = Requests(local_server.connection, table, budget=budget)
     with Flight(requests) as flight:
         SingleWriter(flight, ["id"], refused=pytest.fail).send(texts(table, [put(n) for n in range(30)]), "put")
         BatchWriter(flight, ["id"]).send(pa.array([json.dumps(new(number)) for number in range(30, 90)]))
-    assert len(moto_server.items(table)) == requests.counts.items == 90
+    assert len(local_server.items(table)) == requests.counts.items == 90
 
 
+@pytest.mark.server
 def test_a_batch_is_cut_to_what_the_budget_allows_for() -> None:
     from spark_dynamo.aws.budget import Budget
 

@@ -48,8 +48,8 @@ def _small_and_fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def proxy(aws_server: Server) -> Iterator[FaultyServer]:
-    with faulty_server(aws_server.endpoint) as proxy:
+def proxy(dynoxide_server: Server) -> Iterator[FaultyServer]:
+    with faulty_server(dynoxide_server.endpoint) as proxy:
         yield proxy
 
 
@@ -120,16 +120,16 @@ def test_groups_are_written_together_or_refused_together(server: Server) -> None
             assert refused.stored is None
 
 
-def test_one_operation_for_all(aws_server: Server) -> None:
-    table = aws_server.create("id:N")
-    requests = Requests(aws_server.connection, table)
+def test_one_operation_for_all(dynoxide_server: Server) -> None:
+    table = dynoxide_server.create("id:N")
+    requests = Requests(dynoxide_server.connection, table)
     with Flight(requests) as flight:
         writer = TransactionWriter(flight, ["id"], refused=pytest.fail)
         writer.send(texts(table, [put(number, IS_ABSENT) for number in range(20)]), "insert")
         flight.wait()
-        assert_same_items(aws_server.items(table), [new(number) for number in range(20)])
+        assert_same_items(dynoxide_server.items(table), [new(number) for number in range(20)])
         writer.send(texts(table, [delete(number) for number in range(20)]), "delete")
-    assert aws_server.items(table) == []
+    assert dynoxide_server.items(table) == []
     assert (requests.counts.items, requests.counts.requests) == (40, 8)
     assert requests.counts.units >= 16
 
@@ -139,12 +139,14 @@ LOSSES = ["error after the effect", "answer lost", "answer cut", "wrong CRC32", 
 
 
 @pytest.mark.parametrize("fault", [*PASSING, *LOSSES])
-def test_each_row_is_done_or_refused_once_under_a_fault(aws_server: Server, proxy: FaultyServer, fault: str) -> None:
-    table = prepare(aws_server)
+def test_each_row_is_done_or_refused_once_under_a_fault(
+    dynoxide_server: Server, proxy: FaultyServer, fault: str
+) -> None:
+    table = prepare(dynoxide_server)
     proxy.choose = every(fault, 2)
     proxy.log.clear()
     outcome = write(proxy.connection, table)
-    check(aws_server, table, outcome)
+    check(dynoxide_server, table, outcome)
     assert outcome.requests.counts.retries == proxy.faults[fault] >= len(GROUPS) - 1
     tokens: dict[str, set[str]] = {}
     for _, request, _ in proxy.log:
@@ -155,12 +157,12 @@ def test_each_row_is_done_or_refused_once_under_a_fault(aws_server: Server, prox
 
 @pytest.mark.parametrize("fault", ["read timeout", "answer too late"])
 def test_each_row_is_done_or_refused_once_where_answers_do_not_come(
-    aws_server: Server, proxy: FaultyServer, fault: str
+    dynoxide_server: Server, proxy: FaultyServer, fault: str
 ) -> None:
-    table = prepare(aws_server)
+    table = prepare(dynoxide_server)
     proxy.choose = every(fault, 3)
     proxy.log.clear()
-    check(aws_server, table, write(proxy.hasty_connection, table))
+    check(dynoxide_server, table, write(proxy.hasty_connection, table))
     assert proxy.faults[fault] > 1
 
 
@@ -173,9 +175,11 @@ def test_each_row_is_done_or_refused_once_in_any_mixture_of_faults(server: Serve
         assert proxy.faults.total() >= 3
 
 
-def test_a_token_that_was_used_for_something_else_is_replaced_once(aws_server: Server, proxy: FaultyServer) -> None:
+def test_a_token_that_was_used_for_something_else_is_replaced_once(
+    dynoxide_server: Server, proxy: FaultyServer
+) -> None:
     fault = "IdempotentParameterMismatchException"
-    table = prepare(aws_server)
+    table = prepare(dynoxide_server)
     seen: set[str] = set()
 
     def once(operation: str, request: dict[str, Any]) -> str | None:
@@ -186,11 +190,11 @@ def test_a_token_that_was_used_for_something_else_is_replaced_once(aws_server: S
 
     proxy.log.clear()
     proxy.choose = once
-    check(aws_server, table, write(proxy.connection, table))
+    check(dynoxide_server, table, write(proxy.connection, table))
     assert proxy.faults[fault] == len(GROUPS)
     proxy.choose = every(fault, 1)
     with pytest.raises(UnwrittenItemsError, match="refused the request"):
-        write(proxy.connection, prepare(aws_server))
+        write(proxy.connection, prepare(dynoxide_server))
 
 
 def test_a_repeated_task_finds_its_own_effect(server: Server) -> None:
@@ -214,11 +218,11 @@ def test_what_is_left_of_a_repeated_transaction_is_written(server: Server) -> No
     assert (requests.counts.items, requests.counts.refused, requests.counts.requests) == (12, 0, 3)
 
 
-def test_a_row_that_dynamodb_cannot_take_is_named(aws_server: Server) -> None:
-    table = aws_server.create("id:N")
+def test_a_row_that_dynamodb_cannot_take_is_named(dynoxide_server: Server) -> None:
+    table = dynoxide_server.create("id:N")
     actions = [put(number) for number in range(5)]
     actions[3] = {"Item": {**new(3), "id": {"S": "three"}}}
-    requests = Requests(aws_server.connection, table)
+    requests = Requests(dynoxide_server.connection, table)
     with (
         pytest.raises(
             UnwrittenItemsError, match=r"^5 items were not written .* keys {id='three'}, .*Type mismatch"
@@ -228,18 +232,19 @@ def test_a_row_that_dynamodb_cannot_take_is_named(aws_server: Server) -> None:
         TransactionWriter(flight, ["id"], refused=pytest.fail).send(texts(table, actions), "put")
     assert isinstance(caught.value.original_error, RequestFailedError)
     assert caught.value.original_error.code == "ValidationError"
-    assert aws_server.items(table) == []
+    assert dynoxide_server.items(table) == []
 
 
-def test_conflicts_that_never_end_are_told(aws_server: Server, proxy: FaultyServer) -> None:
+def test_conflicts_that_never_end_are_told(dynoxide_server: Server, proxy: FaultyServer) -> None:
     proxy.choose = every("TransactionConflict", 1)
     sentence = (
         r"DynamoDB keeps cancelling transactions .*: no\. .* requests failed within .* \(\d+ left something unproc"
     )
     with pytest.raises(UnwrittenItemsError, match=sentence):
-        write(proxy.connection, prepare(aws_server), patience=0.3)
+        write(proxy.connection, prepare(dynoxide_server), patience=0.3)
 
 
+@pytest.mark.server
 def test_a_cancellation_without_reasons_is_an_error() -> None:
     with (
         scripted_server(lambda operation, request: refusal("TransactionCanceledException", "why")) as server,
@@ -248,6 +253,7 @@ def test_a_cancellation_without_reasons_is_an_error() -> None:
         write(server.connection, "t")
 
 
+@pytest.mark.server
 def test_a_transaction_has_100_rows_at_most_and_more_than_4_mb_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     sizes: list[list[int]] = []

@@ -182,6 +182,14 @@ def print_stages(title: str, stages: Iterable[tuple[str, float]], whole: Figures
     console.print(table)
 
 
+def beyond(whole: Figures, part: Figures) -> float:
+    """CPU microseconds per item of the whole beyond its part; an error where the two did not work on the same items."""
+    counts = {run.items for figures in (whole, part) for run in figures.runs}
+    if len(counts) != 1:
+        raise RuntimeError(f"the whole and its part can't be compared: their runs had {sorted(counts)} items")
+    return 1e6 / whole.cpu_rate - 1e6 / part.cpu_rate
+
+
 def print_targets(targets: Iterable[Target]) -> None:
     """Which targets are reached."""
     table = Table(title="Targets", title_justify="left")

@@ -1,6 +1,5 @@
 """The layers, the errors, the secrets and the names of a configuration."""
 
-import doctest
 import json
 import logging
 import pickle
@@ -17,10 +16,7 @@ from spark_dynamo.config import (
     ConfigurationOverrideWarning,
     DynamoDBConfig,
     Secret,
-    configuration,
-    names,
     physical_table_name,
-    secrets,
 )
 from spark_dynamo.errors import ConfigurationError
 
@@ -392,9 +388,3 @@ def test_a_connection_gets_credentials_as_plain_text() -> None:
     credentials = (connection.access_key_id, connection.secret_access_key, connection.session_token)
     assert credentials == ("key", "secret", "token")
     assert {type(value) for value in credentials} == {str}
-
-
-def test_the_examples_run() -> None:
-    examples = [doctest.testmod(module) for module in (configuration, names, secrets)]
-    assert sum(example.failed for example in examples) == 0
-    assert sum(example.attempted for example in examples) >= 12

@@ -99,12 +99,14 @@ def set_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
 
+@pytest.mark.server
 def test_without_anything_awss_own_chain_signs(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     assert aws.signer(DynamoDBConfig(retries=1)) == "of-default"
     monkeypatch.setenv("AWS_PROFILE", "other")
     assert aws.signer(DynamoDBConfig(retries=2)) == "of-other"
 
 
+@pytest.mark.server
 def test_keys_and_profiles_sign_where_they_are_given(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     assert aws.signer(DynamoDBConfig(profile_name="other")) == "of-other"
     assert aws.signer(DynamoDBConfig(**KEYS)) == "of-the-argument"
@@ -115,6 +117,7 @@ def test_keys_and_profiles_sign_where_they_are_given(aws: Aws, monkeypatch: pyte
     assert aws.signer(DynamoDBConfig.for_local_development(profile_name="other")) == "of-other"
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("argument", [{"profile_name": "other"}, KEYS])
 def test_keys_of_the_environment_win_over_a_profile_and_over_keys(
     aws: Aws, monkeypatch: pytest.MonkeyPatch, argument: dict[str, str]
@@ -130,6 +133,7 @@ def test_keys_of_the_environment_win_over_a_profile_and_over_keys(
     assert HIDDEN not in said
 
 
+@pytest.mark.server
 def test_a_role_is_assumed_with_what_signs_without_it(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     config = DynamoDBConfig(role_arn=ROLE, external_id=HIDDEN, role_session_name="nightly", profile_name="other")
     assert aws.signer(config) == "of-the-role"
@@ -151,16 +155,19 @@ def test_a_role_is_assumed_with_what_signs_without_it(aws: Aws, monkeypatch: pyt
     assert aws.roles[-1]["signer"] == "of-the-environment"
 
 
+@pytest.mark.server
 def test_a_profile_may_assume_a_role_of_its_own(aws: Aws) -> None:
     assert aws.signer(DynamoDBConfig(profile_name="chained")) == "of-the-role"
     assert [request["signer"] for request in aws.roles] == ["of-other"]
 
 
+@pytest.mark.server
 def test_an_unknown_profile_is_named(aws: Aws) -> None:
     with pytest.raises(ConfigurationError, match="profile .*nobodys.* could not be found.*aws/config"):
         dynamodb_client(Connection.from_config(DynamoDBConfig(profile_name="nobodys")))
 
 
+@pytest.mark.server
 def test_sparks_options_lead_to_the_same_credentials(aws: Aws) -> None:
     config = DynamoDBConfig(profile_name="other", role_arn=ROLE, external_id=HIDDEN)
     options = config.spark_options()

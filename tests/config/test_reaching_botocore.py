@@ -58,6 +58,7 @@ def test_pool_retries_and_timeouts_reach_the_client(
     assert dynamodb_client(connection).meta.endpoint_url == config.endpoint_url
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_broken_server_is_asked_as_often_as_said(retries: int) -> None:
     with scripted_server(lambda operation, request: refusal("InternalServerError", status=500)) as server:
@@ -68,6 +69,7 @@ def test_a_broken_server_is_asked_as_often_as_said(retries: int) -> None:
     assert failed.value.response["ResponseMetadata"]["RetryAttempts"] == retries
 
 
+@pytest.mark.server
 def test_a_slow_server_is_left_after_the_timeout() -> None:
     with scripted_server(lambda operation, request: Reply({"TableNames": []}, delay=30.0)) as server:
         client = dynamodb_client(local(server.endpoint, retries=0, timeout_seconds=0.2))
@@ -78,6 +80,7 @@ def test_a_slow_server_is_left_after_the_timeout() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.server
 def test_a_server_within_the_timeout_is_waited_for() -> None:
     with scripted_server(lambda operation, request: Reply({"TableNames": ["t"]}, delay=0.3)) as server:
         client = dynamodb_client(local(server.endpoint, retries=0, timeout_seconds=20.0))

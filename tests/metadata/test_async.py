@@ -32,8 +32,8 @@ class AsyncOrders(AsyncDynamoRepository[Order]):
 
 
 @pytest.fixture(scope="module")
-def store(moto_server: Server) -> Store:
-    return make_store(moto_server)
+def store(local_server: Server) -> Store:
+    return make_store(local_server)
 
 
 def stored(request: dict[str, Any]) -> Reply:
@@ -86,6 +86,7 @@ def test_the_three_repositories_are_awaited(store: Store) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.server
 def test_as_many_requests_are_under_way_as_there_are_connections() -> None:
     together = threading.Barrier(40)
 
@@ -116,6 +117,7 @@ def test_a_thousand_gets_take_a_tenth_of_the_time() -> None:
     assert seconds[0] / seconds[1] > 4, "a machine that does other things at the same time"
 
 
+@pytest.mark.server
 def test_the_loop_goes_on_while_requests_wait() -> None:
     ticked = threading.Event()
 
@@ -135,6 +137,7 @@ def test_the_loop_goes_on_while_requests_wait() -> None:
         assert asyncio.run(work()) is not None
 
 
+@pytest.mark.server
 def test_a_task_that_is_cancelled_sends_nothing_more() -> None:
     asked = threading.Event()
 
@@ -171,6 +174,7 @@ def _busy(thread: threading.Thread) -> bool:
     return False
 
 
+@pytest.mark.server
 def test_each_of_many_waiting_readers_gets_its_own_item_or_its_own_error() -> None:
     def answer(operation: str, request: dict[str, Any]) -> Reply:
         number = int(request["Key"]["order_id"]["N"])

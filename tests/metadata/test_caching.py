@@ -32,8 +32,8 @@ def redis_process() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="module")
-def store(moto_server: Server) -> Store:
-    store = make_store(moto_server)
+def store(local_server: Server) -> Store:
+    store = make_store(local_server)
     store.tables.create_table_config("orders", **TABLE)
     store.runs.create_run_log("r1", "sales")
     return store
@@ -157,6 +157,7 @@ def test_a_write_leaves_what_is_known_of_other_items(store: Store, proxy: Faulty
     assert asked(proxy) == ["BatchWriteItem", "GetItem"], "of a batch the whole table is forgotten"
 
 
+@pytest.mark.server
 def test_an_answer_that_was_overtaken_by_a_write_is_not_served(cache: Cache) -> None:
     def slow() -> bytes:
         cache.changed("table", ["item"])  # somebody writes while the answer is on its way
@@ -169,6 +170,7 @@ def test_an_answer_that_was_overtaken_by_a_write_is_not_served(cache: Cache) -> 
     assert cache.read("table", b"get", "item", lambda: b"newer", bool) == b"new"
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("shared", [False, True])
 def test_no_answer_is_older_than_the_ttl(request: pytest.FixtureRequest, shared: bool) -> None:
     cache: Cache = MemoryCache(0.3)

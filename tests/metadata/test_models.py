@@ -1,6 +1,5 @@
 """The metadata models: their fields, times, enums and errors, and the schemas they give."""
 
-import doctest
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -10,7 +9,6 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from pyspark.sql.types import StructType
 
-import spark_dynamo.metadata.models
 from spark_dynamo.metadata.models import (
     DataFormat,
     DataQualityResult,
@@ -224,7 +222,3 @@ def test_the_schema_of_the_run_log() -> None:
 def test_the_schemas_survive_json(model: type[BaseModel]) -> None:
     schema = struct_type(model)
     assert StructType.fromJson(json.loads(schema.json())) == schema
-
-
-def test_the_examples_run() -> None:
-    assert doctest.testmod(spark_dynamo.metadata.models).failed == 0

@@ -27,9 +27,9 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture(scope="module")
-def store(moto_server: Server) -> Store:
+def store(local_server: Server) -> Store:
     """Two pipelines' tables and runs; of `sales` 20 runs, an hour between each, every fifth failed."""
-    store = make_store(moto_server)
+    store = make_store(local_server)
     store.pipelines.batch_put(
         [pipeline("sales"), pipeline("stock", is_active=False, environment="prod"), pipeline("hr", environment="prod")]
     )
@@ -55,9 +55,9 @@ def store(moto_server: Server) -> Store:
 
 
 @pytest.fixture(scope="module")
-def bare_store(moto_server: Server, store: Store) -> Store:
+def bare_store(local_server: Server, store: Store) -> Store:
     """The same without indexes, as somebody else made it."""
-    bare = make_store(moto_server, indexes=False)
+    bare = make_store(local_server, indexes=False)
     bare.runs.batch_put(store.runs.list_all())
     bare.tables.batch_put(store.tables.list_all())
     return bare

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from types import ModuleType
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-import spark_dynamo.aws.attempts
-import spark_dynamo.metadata.codec
-import spark_dynamo.metadata.expressions
-import spark_dynamo.metadata.repositories.base
-import spark_dynamo.metadata.zones
-import spark_dynamo.schema.attributes
 from spark_dynamo.errors import ItemAlreadyExistsError, ValidationError
 from spark_dynamo.metadata.codec import Codec, codec_of
 from spark_dynamo.metadata.expressions import Change, Conditions, Selection, Sort, update_action
@@ -69,7 +61,6 @@ def test_each_attribute_by_itself_is_as_in_the_whole_item(model: BaseModel) -> N
         assert encoded == whole.get(name), name
 
 
-@settings(max_examples=60, deadline=None)
 @given(partition=st.text(min_size=1), sort=st.integers(-(2**63), 2**63 - 1), note=st.none() | st.text())
 def test_keys_are_those_of_the_items(partition: str, sort: int, note: str | None) -> None:
     codec: Codec[Order] = codec_of(Order, "t", ("customer_id", "order_id"))
@@ -240,19 +231,3 @@ def test_readers_of_one_codec_share_their_decoding() -> None:
     for thread in threads:
         thread.join()
     assert [found[number].pipeline_id for number in range(40)] == [f"p{number}" for number in range(40)]
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        spark_dynamo.aws.attempts,
-        spark_dynamo.metadata.codec,
-        spark_dynamo.metadata.expressions,
-        spark_dynamo.metadata.repositories.base,
-        spark_dynamo.metadata.zones,
-        spark_dynamo.schema.attributes,
-    ],
-    ids=lambda module: module.__name__,
-)
-def test_examples_run(module: ModuleType) -> None:
-    assert doctest.testmod(module, extraglobs={"BaseModel": BaseModel}).failed == 0

@@ -42,8 +42,8 @@ def store(server: Server) -> Store:
 
 
 @pytest.fixture(scope="module")
-def moto_store(moto_server: Server) -> Store:
-    return make_store(moto_server)
+def one_store(local_server: Server) -> Store:
+    return make_store(local_server)
 
 
 def order(customer: str, number: int = 1, **fields: Any) -> Order:
@@ -201,18 +201,18 @@ def test_of_many_writers_of_one_version_one_wins(store: Store) -> None:
         (lambda orders: orders.batch_put([order("a"), "b"]), "of type str, and table"),
     ],
 )
-def test_bad_input_gets_a_sentence(moto_store: Store, act: Any, sentence: str) -> None:
+def test_bad_input_gets_a_sentence(one_store: Store, act: Any, sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
-        act(moto_store.orders)
+        act(one_store.orders)
 
 
-def test_bad_zones_filters_and_classes_get_a_sentence(moto_store: Store) -> None:
+def test_bad_zones_filters_and_classes_get_a_sentence(one_store: Store) -> None:
     with pytest.raises(ConfigurationError, match="Invalid timezone 'Mars/Olympus'"):
-        moto_store.orders.get(("a", 1), user_timezone="Mars/Olympus")
+        one_store.orders.get(("a", 1), user_timezone="Mars/Olympus")
     with pytest.raises(ConfigurationError, match="Invalid timezone"):
-        moto_store.orders.create(order("a"), current_timezone="Mars/Olympus")
+        one_store.orders.create(order("a"), current_timezone="Mars/Olympus")
     with pytest.raises(OptionError, match="Option 'filter' names 'nte'.* did you mean 'note'"):
-        moto_store.orders.list_all(filter="nte = 'x'")
+        one_store.orders.list_all(filter="nte = 'x'")
 
     class NoModel(OrderRepository):
         model_class = dict  # type: ignore[assignment]
@@ -220,27 +220,27 @@ def test_bad_zones_filters_and_classes_get_a_sentence(moto_store: Store) -> None
     with pytest.raises(
         ConfigurationError, match="model_class of NoModel is no class that derives from pydantic.BaseModel"
     ):
-        NoModel(moto_store.config()).get(("a", 1))
+        NoModel(one_store.config()).get(("a", 1))
     with pytest.raises(TypeError, match="abstract"):
         BaseDynamoRepository()  # type: ignore[abstract]
 
 
-def test_a_missing_table_and_a_server_that_is_gone_are_named(moto_store: Store) -> None:
+def test_a_missing_table_and_a_server_that_is_gone_are_named(one_store: Store) -> None:
     class Lost(OrderRepository):
         table_name = "lost"
 
     with pytest.raises(TableNotFoundError, match="no table '.*_dev_lost'"):
-        Lost(moto_store.config()).get(("a", 1))
+        Lost(one_store.config()).get(("a", 1))
     gone = OrderRepository(configured("http://127.0.0.1:9", "x", retries=1))
     with pytest.raises(ConnectionError, match="attempts=2"):
         gone.get(("a", 1))
 
 
-def test_an_item_that_is_no_such_model_is_named(moto_store: Store) -> None:
+def test_an_item_that_is_no_such_model_is_named(one_store: Store) -> None:
     item = {"customer_id": {"S": "odd"}, "order_id": {"N": "1"}, "total": {"S": "much"}}
-    moto_store.server.put(moto_store.name("orders"), item)
+    one_store.server.put(one_store.name("orders"), item)
     with pytest.raises(MalformedItemError, match=r"item \{customer_id='odd', order_id=.*attribute 'total'"):
-        moto_store.orders.get(("odd", 1))
+        one_store.orders.get(("odd", 1))
 
 
 def test_an_item_that_grows_too_large_is_named(store: Store) -> None:
@@ -258,7 +258,7 @@ def test_an_item_that_grows_too_large_is_named(store: Store) -> None:
         WideOrders(store.config()).update(("gus", 1), {"more": "y" * 200_000})
 
 
-def test_field_validators_see_partial_updates(moto_store: Store) -> None:
+def test_field_validators_see_partial_updates(one_store: Store) -> None:
     class Strict(Order):
         @field_validator("note")
         @classmethod
@@ -270,7 +270,7 @@ def test_field_validators_see_partial_updates(moto_store: Store) -> None:
     class StrictOrders(BaseDynamoRepository[Strict]):
         table_name, model_class, primary_key, sort_key = "orders", Strict, "customer_id", "order_id"
 
-    orders = StrictOrders(moto_store.config())
+    orders = StrictOrders(one_store.config())
     orders.create(Strict(customer_id="hal", order_id=1))
     assert orders.update(("hal", 1), {"note": " calm "}).note == "calm"
     with pytest.raises(ValidationError, match="note: Value error, don't shout, not 'LOUD'"):
@@ -322,9 +322,22 @@ def test_a_limit_bounds_what_is_read(filled: Store) -> None:
         assert filled.scanned(proxy) == 7
 
 
+def test_a_filter_that_speaks_of_the_queried_keys_is_refused(one_store: Store) -> None:
+    """AWS does so, too, but not every local server."""
+    runs, index = one_store.runs, "pipeline_id-start_time-index"
+    for predicate, advice in {
+        "status = 'failed' AND start_time > TIMESTAMP '2026-07-01 12:00:00Z'": "bound it by sort_key_from and sort_key_to",
+        "pipeline_id <> 'b'": "give its value alone",
+    }.items():
+        for ask in (runs.query_by_pk, lambda *a, **k: list(runs.pages(*a, **k))):
+            with pytest.raises(ValidationError, match=f"filter speaks of '.*_(id|time)', a key .*: {advice}"):
+                ask("a", index=index, filter=predicate)
+    assert runs.query_by_pk("no such", index=index, filter="status = 'failed'") == []
+
+
 @pytest.mark.slow
-def test_ten_thousand_models_go_in_batches(aws_server: Server) -> None:
-    store = make_store(aws_server)
+def test_ten_thousand_models_go_in_batches(dynoxide_server: Server) -> None:
+    store = make_store(dynoxide_server)
     items = [order(f"c{number % 100}", number, total=Decimal(number) / 4) for number in range(10_000)]
     keys: list[Any] = [(item.customer_id, item.order_id) for item in items]
     assert store.orders.batch_put(iter(items)) == 10_000
@@ -333,14 +346,14 @@ def test_ten_thousand_models_go_in_batches(aws_server: Server) -> None:
     assert store.orders.list_all() == []
 
 
-def test_a_batch_with_one_key_twice_is_refused_before_anything_is_sent(moto_store: Store) -> None:
+def test_a_batch_with_one_key_twice_is_refused_before_anything_is_sent(one_store: Store) -> None:
     with pytest.raises(
         DuplicateKeyError, match=r"Two items .* the key \{customer_id='twin', order_id=1\}.*give it once"
     ):
-        moto_store.orders.batch_put([order("twin"), order("other"), order("twin", note="b")])
-    assert moto_store.orders.query_by_pk("other") == []
-    assert moto_store.orders.batch_put([]) == 0
-    assert moto_store.orders.batch_get([]) == []
+        one_store.orders.batch_put([order("twin"), order("other"), order("twin", note="b")])
+    assert one_store.orders.query_by_pk("other") == []
+    assert one_store.orders.batch_put([]) == 0
+    assert one_store.orders.batch_get([]) == []
 
 
 # ------------------------------------------------------------------------------------------- answers that get lost
@@ -366,10 +379,10 @@ def test_a_write_whose_answer_is_lost_is_done_once_and_no_refusal(store: Store, 
         assert proxy.faults == {fault: 3}
 
 
-def test_retries_are_as_many_as_configured(moto_store: Store) -> None:
-    with moto_store.watched() as proxy:
+def test_retries_are_as_many_as_configured(one_store: Store) -> None:
+    with one_store.watched() as proxy:
         proxy.choose = lambda operation, _: "ThrottlingException"
-        orders = OrderRepository(moto_store.config(proxy.endpoint, retries=2))
+        orders = OrderRepository(one_store.config(proxy.endpoint, retries=2))
         with pytest.raises(RequestFailedError, match="throttl.*attempts=3"):
             orders.get(("a", 1))
         assert len(proxy.log) == 3
@@ -403,9 +416,9 @@ class OldPrices(BaseDynamoRepository[Old]):
     table_name, model_class, primary_key = "prices", Old, "id"
 
 
-def test_items_of_older_versions_are_read_upgraded_and_changed_only_whole(moto_server: Server) -> None:
-    table = moto_server.create("id:S")
-    config = configured(moto_server.endpoint, "", environment="prod")
+def test_items_of_older_versions_are_read_upgraded_and_changed_only_whole(local_server: Server) -> None:
+    table = local_server.create("id:S")
+    config = configured(local_server.endpoint, "", environment="prod")
 
     class Named(Prices):
         table_name = table
@@ -419,9 +432,9 @@ def test_items_of_older_versions_are_read_upgraded_and_changed_only_whole(moto_s
     with pytest.raises(MigrationError, match="a part of an older item can't be changed without the rest"):
         prices.update("a", {"cents": 3})
     assert prices.update(Current(id="a", cents=3)) == Current(id="a", cents=3)
-    assert moto_server.items(table)[0]["schema_version"] == {"N": "2"}
+    assert local_server.items(table)[0]["schema_version"] == {"N": "2"}
     assert prices.update("a", {"cents": 4}).cents == 4
-    moto_server.put(table, {"id": {"S": "new"}, "cents": {"N": "1"}, "schema_version": {"N": "3"}})
+    local_server.put(table, {"id": {"S": "new"}, "cents": {"N": "1"}, "schema_version": {"N": "3"}})
     for act in (lambda: prices.update("new", {"cents": 4}), lambda: prices.update(Current(id="new", cents=4))):
         with pytest.raises(NewerVersionError, match="Update the code"):
             act()
@@ -430,10 +443,10 @@ def test_items_of_older_versions_are_read_upgraded_and_changed_only_whole(moto_s
 # ------------------------------------------------------------------------------------------------------- the object
 
 
-def test_a_repository_asks_nothing_before_its_first_call_and_survives_pickling(moto_store: Store) -> None:
+def test_a_repository_asks_nothing_before_its_first_call_and_survives_pickling(one_store: Store) -> None:
     orders = OrderRepository(configured("http://127.0.0.1:9", "x"))
     assert orders.physical_table_name == "x_dev_orders"
-    copied = pickle.loads(pickle.dumps(moto_store.orders))
+    copied = pickle.loads(pickle.dumps(one_store.orders))
     copied.create(order("ivy"))
     assert copied.get(("ivy", 1)) == order("ivy")
     assert repr(copied) == "OrderRepository('orders')"
@@ -449,18 +462,18 @@ def test_methods_show_their_signature_and_docstring() -> None:
     assert repr(orders.get) == "<get of OrderRepository('orders')>"
 
 
-def test_each_request_is_told_to_telemetry(moto_store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    moto_store.orders.create(order("joy"), overwrite=True)
+def test_each_request_is_told_to_telemetry(one_store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    one_store.orders.create(order("joy"), overwrite=True)
     with caplog.at_level(logging.DEBUG, "spark_dynamo.telemetry"):
-        moto_store.orders.get(("joy", 1))
-        moto_store.orders.query_by_pk("joy")
+        one_store.orders.get(("joy", 1))
+        one_store.orders.query_by_pk("joy")
     facts = [(r.operation, r.table, r.items) for r in caplog.records if r.name == "spark_dynamo.telemetry"]  # type: ignore[attr-defined]
-    table = moto_store.name("orders")
+    table = one_store.name("orders")
     assert facts == [("GetItem", table, 1), ("Query", table, 1)]
 
 
-def test_the_three_names_with_timezones_are_the_same_calls(moto_store: Store) -> None:
-    pipelines = moto_store.pipelines
+def test_the_three_names_with_timezones_are_the_same_calls(one_store: Store) -> None:
+    pipelines = one_store.pipelines
     noon = datetime(2026, 7, 1, 12, tzinfo=UTC)
     made = pipelines.create_with_timezone_context(pipeline("zones", created_at=noon), "Asia/Tokyo")
     assert made.created_at.isoformat() == "2026-07-01T21:00:00+09:00"

@@ -11,16 +11,16 @@ from tests.metadata.stores import make_store
 from tests.metadata.test_parts import MODELS
 
 
-def test_items_are_the_same_in_both_directions(spark: SparkSession, moto_server: Server) -> None:
+def test_items_are_the_same_in_both_directions(spark: SparkSession, local_server: Server) -> None:
     register(spark)
-    ours, theirs = make_store(moto_server), make_store(moto_server)
+    ours, theirs = make_store(local_server), make_store(local_server)
     model = MODELS[-1]  # a run log, which has every kind of attribute
     created = ours.runs.create(model)  # type: ignore[arg-type]
     assert created == model
     write = to_dataframe(spark, [model]).write.format("dynamo-meta").options(**theirs.config().spark_options())
     write.mode("append").save("pipeline_run_logs")
-    (written,) = moto_server.items(ours.name("pipeline_run_logs"))
-    assert moto_server.items(theirs.name("pipeline_run_logs")) == [written]
+    (written,) = local_server.items(ours.name("pipeline_run_logs"))
+    assert local_server.items(theirs.name("pipeline_run_logs")) == [written]
 
     assert theirs.runs.list_all() == [model], "a repository reads what Spark wrote"
     frame = spark.read.format("dynamo-meta").options(**ours.config().spark_options()).load("pipeline_run_logs")

@@ -35,16 +35,17 @@ def store(server: Server) -> Store:
 
 
 @pytest.fixture(scope="module")
-def moto_store(moto_server: Server) -> Store:
-    return make_store(moto_server)
+def one_store(local_server: Server) -> Store:
+    return make_store(local_server)
 
 
-def test_two_processes_add_a_thousand_stages_and_messages_to_one_run(aws_server: Server, tmp_path: Path) -> None:
-    store = make_store(aws_server)
+@pytest.mark.slow
+def test_two_processes_add_a_thousand_stages_and_messages_to_one_run(dynoxide_server: Server, tmp_path: Path) -> None:
+    store = make_store(dynoxide_server)
     store.runs.create_run_log("shared", "sales")
     environment = {
         **os.environ,
-        "DYNAMODB_ENDPOINT_URL": aws_server.endpoint,
+        "DYNAMODB_ENDPOINT_URL": dynoxide_server.endpoint,
         "DYNAMODB_TABLE_PREFIX": store.prefix,
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -86,16 +87,16 @@ def test_an_append_whose_answer_is_lost_is_there_once(store: Store, fault: str) 
     assert [message["message"] for message in run.log_messages] == ["hello"]
 
 
-def test_an_append_that_failed_altogether_may_be_repeated_by_its_caller(moto_store: Store) -> None:
-    moto_store.runs.create_run_log("again", "sales")
+def test_an_append_that_failed_altogether_may_be_repeated_by_its_caller(one_store: Store) -> None:
+    one_store.runs.create_run_log("again", "sales")
     stage = StageInfo(stage_name="load", status=RunStatus.RUNNING, start_time=datetime(2026, 7, 1, tzinfo=UTC))
-    with moto_store.watched() as proxy:
+    with one_store.watched() as proxy:
         proxy.choose = lambda operation, _: "answer lost"
-        runs = PipelineRunLogsRepository(moto_store.config(proxy.endpoint, retries=1))
+        runs = PipelineRunLogsRepository(one_store.config(proxy.endpoint, retries=1))
         with pytest.raises(ConnectionError, match="attempts=2"):
             runs.add_stage("again", stage)
-    moto_store.runs.add_stage("again", stage)
-    assert moto_store.runs.get_or_raise("again").stages == [stage]
+    one_store.runs.add_stage("again", stage)
+    assert one_store.runs.get_or_raise("again").stages == [stage]
 
 
 def test_a_story_is_told_in_full(store: Store) -> None:
@@ -130,15 +131,15 @@ def test_a_story_is_told_in_full(store: Store) -> None:
     assert set(store.item("pipeline_run_logs", run_id={"S": "full"})["stages"]["L"][1]["M"]) == {"stage_name", "status"}
 
 
-def test_equal_messages_of_two_writers_are_two(moto_store: Store) -> None:
-    moto_store.runs.create_run_log("twice", "sales")
+def test_equal_messages_of_two_writers_are_two(one_store: Store) -> None:
+    one_store.runs.create_run_log("twice", "sales")
     for _ in range(2):
-        moto_store.runs.add_log_message("twice", "same", time="2026-07-01T09:00:00Z")
-    assert len(moto_store.runs.get_or_raise("twice").log_messages) == 2
+        one_store.runs.add_log_message("twice", "same", time="2026-07-01T09:00:00Z")
+    assert len(one_store.runs.get_or_raise("twice").log_messages) == 2
 
 
-def test_bad_stories_get_a_sentence(moto_store: Store) -> None:
-    runs = moto_store.runs
+def test_bad_stories_get_a_sentence(one_store: Store) -> None:
+    runs = one_store.runs
     runs.create_run_log("bad", "sales")
     for act in (
         lambda: runs.add_stage("nothing", "load"),

@@ -15,8 +15,8 @@ from tests.metadata.stores import Store, make_store, pipeline
 
 
 @pytest.fixture(scope="module")
-def store(moto_server: Server) -> Store:
-    return make_store(moto_server)
+def store(local_server: Server) -> Store:
+    return make_store(local_server)
 
 
 class Noting(PipelineConfigRepository):

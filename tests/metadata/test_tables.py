@@ -298,12 +298,14 @@ def refused(code: str) -> tuple[int, dict[str, Any]]:
     return 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "because"}
 
 
+@pytest.mark.server
 def test_waiting_ends_when_the_table_is_active() -> None:
     with scripted_client(DescribeTable=[told("CREATING"), told("CREATING"), told("ACTIVE")]) as client:
         wait_until_active(client, "orders", timeout_seconds=5)
         assert describe_table(client, "orders").status == "ACTIVE"
 
 
+@pytest.mark.server
 def test_waiting_ends_after_its_time() -> None:
     with (
         scripted_client(DescribeTable=[told("CREATING")]) as client,
@@ -312,6 +314,7 @@ def test_waiting_ends_after_its_time() -> None:
         wait_until_active(client, "orders", timeout_seconds=0.6)
 
 
+@pytest.mark.server
 def test_waiting_ends_when_permission_is_missing() -> None:
     with (
         scripted_client(DescribeTable=[told("CREATING"), refused("AccessDeniedException")]) as client,
@@ -320,12 +323,14 @@ def test_waiting_ends_when_permission_is_missing() -> None:
         wait_until_active(client, "orders", timeout_seconds=5)
 
 
+@pytest.mark.server
 def test_another_process_may_create_the_table_first() -> None:
     answers = [refused("ResourceNotFoundException"), told("CREATING")]
     with scripted_client(DescribeTable=answers, CreateTable=[refused("ResourceInUseException")]) as client:
         assert ensure_table(client, "orders", partition_key=ID).status == "CREATING"
 
 
+@pytest.mark.server
 def test_a_refused_creation_is_an_error() -> None:
     with (
         scripted_client(
@@ -336,6 +341,7 @@ def test_a_refused_creation_is_an_error() -> None:
         ensure_table(client, "orders", partition_key=ID)
 
 
+@pytest.mark.server
 def test_without_waiting_ttl_is_left_for_later(caplog: pytest.LogCaptureFixture) -> None:
     keys = [table.partition_key.name for table in METADATA_TABLES.values()]
     created = [told("CREATING", key) for key in keys]
@@ -345,6 +351,7 @@ def test_without_waiting_ttl_is_left_for_later(caplog: pytest.LogCaptureFixture)
     assert f"Table '{names[2]}' is not ACTIVE yet, so TTL is still off" in caplog.text
 
 
+@pytest.mark.server
 def test_indexes_with_several_key_attributes_are_listed_apart() -> None:
     projection = {"ProjectionType": "ALL"}
     indexes = [
@@ -366,6 +373,7 @@ def test_indexes_with_several_key_attributes_are_listed_apart() -> None:
     assert (found.item_count, found.warm_read_units) == (0, None)
 
 
+@pytest.mark.server
 def test_a_server_that_does_not_answer_is_named() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))

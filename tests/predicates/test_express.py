@@ -115,10 +115,10 @@ def test_what_exceeds_the_limits_is_left_out(server: Server, text: str) -> None:
     assert answer["Items"] == []
 
 
-def test_values_are_written_as_dynamodb_takes_them(aws_server: Server) -> None:
+def test_values_are_written_as_dynamodb_takes_them(dynoxide_server: Server) -> None:
     chance = random.Random(1)
-    table = aws_server.create()
-    aws_server.put(
+    table = dynoxide_server.create()
+    dynoxide_server.put(
         table, {"id": {"S": "1"}, "q": {"N": "1.2300000001"}, "x": {"B": b""}, "s": {"S": ""}, "d": {"N": "0"}}
     )
     texts = [
@@ -133,7 +133,7 @@ def test_values_are_written_as_dynamodb_takes_them(aws_server: Server) -> None:
     for text in chance.sample(texts, len(texts)):
         placeholders = Placeholders()
         expression = filter_expression(parse_predicate(text, SCHEMA), placeholders)
-        answer = aws_server.client.scan(
+        answer = dynoxide_server.client.scan(
             TableName=table,
             FilterExpression=expression,
             ExpressionAttributeNames=placeholders.names,

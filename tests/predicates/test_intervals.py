@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql.types import (
     BinaryType,
@@ -149,7 +149,6 @@ def test_the_stored_forms_of_a_value_lie_within(
 DAYS = st.dates(date(1, 1, 8), date(9999, 12, 20))
 
 
-@settings(max_examples=60, deadline=None)
 @given(bound=DAYS, distance=st.integers(0, 400), op=st.sampled_from(["=", "<", "<=", ">", ">="]))
 def test_every_form_of_a_date_lies_within(bound: date, distance: int, op: str) -> None:
     domain = domain_of(parse_predicate(f"day {op} DATE'{bound.isoformat()}'", SCHEMA), "day")

@@ -32,8 +32,8 @@ METHOD = "_execute_and_fetch_as_iterator"
 
 
 @pytest.fixture(scope="module")
-def table(moto_server: Server) -> Iterator[RunTable]:
-    yield run_table(moto_server)
+def table(local_server: Server) -> Iterator[RunTable]:
+    yield run_table(local_server)
     assert close_recorders()
 
 
@@ -176,10 +176,10 @@ def test_rows_written_are_counted_whatever_the_format(
 
 
 def test_tables_of_dynamo_meta_are_counted_in_both_directions(
-    connect: Any, table: RunTable, moto_server: Server
+    connect: Any, table: RunTable, local_server: Server
 ) -> None:
-    name = moto_server.create()
-    options = moto_server.options
+    name = local_server.create()
+    options = local_server.options
 
     def body() -> None:
         rows = connect.range(200).selectExpr("CAST(id AS STRING) AS id", "id AS n")
@@ -192,7 +192,7 @@ def test_tables_of_dynamo_meta_are_counted_in_both_directions(
     assert [stage.records_processed for stage in log.stages] == [200, 200]
     assert (log.input_tables, log.output_tables) == ([name], [name])
     assert log.input_data_size_bytes is None  # Spark counts no bytes of Python sources
-    assert len(moto_server.items(name)) == 200
+    assert len(local_server.items(name)) == 200
 
 
 def test_sql_runs_where_its_rows_are_asked_for(connect: Any, table: RunTable, parquet: str) -> None:

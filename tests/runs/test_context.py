@@ -41,8 +41,8 @@ def table(one_table: RunTable) -> Iterator[RunTable]:
 
 
 @pytest.fixture
-def moto_table(moto_server: Server) -> Iterator[RunTable]:
-    yield run_table(moto_server)
+def moto_table(local_server: Server) -> Iterator[RunTable]:
+    yield run_table(local_server)
     assert close_recorders()
 
 

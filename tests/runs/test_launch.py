@@ -16,6 +16,8 @@ from tests.conftest import Server
 from tests.runs.tables import RunTable, run_table
 from tests.servers.spark_driver import CONFIG
 
+pytestmark = pytest.mark.jvm
+
 ROOT = Path(__file__).parents[2]
 # launches each file in turn, which says on standard output what it finds; forked, so that the imports are paid for once
 LAUNCH = """
@@ -36,8 +38,8 @@ sys.exit(launch(job, ["--day", "today"], RunSettings(pipeline_id=job)))
 
 
 @pytest.fixture(scope="module")
-def table(moto_server: Server) -> RunTable:
-    return run_table(moto_server)
+def table(local_server: Server) -> RunTable:
+    return run_table(local_server)
 
 
 def run(code: list[str], table: RunTable, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

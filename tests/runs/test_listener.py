@@ -27,8 +27,8 @@ DERBY = {"driver": "org.apache.derby.jdbc.EmbeddedDriver", "user": "sa", "passwo
 
 
 @pytest.fixture(scope="module")
-def table(moto_server: Server) -> Iterator[RunTable]:
-    yield run_table(moto_server)
+def table(local_server: Server) -> Iterator[RunTable]:
+    yield run_table(local_server)
     assert close_recorders()
 
 
@@ -58,6 +58,7 @@ def numbers(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.mark.slow
 def test_files(spark: SparkSession, table: RunTable, numbers: Path, tmp_path: Path) -> None:
     with logged(spark, table) as logs:
         frame = spark.read.schema("id long").parquet(str(numbers))
@@ -86,6 +87,7 @@ def test_files(spark: SparkSession, table: RunTable, numbers: Path, tmp_path: Pa
     assert (log.cpu_hours or 0) > 0
 
 
+@pytest.mark.slow
 def test_bytes_of_text_are_those_of_the_file(spark: SparkSession, table: RunTable, tmp_path: Path) -> None:
     lines = tmp_path / "lines.txt"
     lines.write_text("".join(f"line {number}\n" for number in range(5_000)))
@@ -98,6 +100,7 @@ def test_bytes_of_text_are_those_of_the_file(spark: SparkSession, table: RunTabl
     assert log.stages[1].stage_name.startswith("count at test_listener.py:")
 
 
+@pytest.mark.slow
 def test_tables_of_a_database(spark: SparkSession, table: RunTable) -> None:
     with logged(spark, table) as logs:
         address = "jdbc:derby:memory:listener;create=true"
@@ -115,28 +118,28 @@ def test_tables_of_a_database(spark: SparkSession, table: RunTable) -> None:
     assert "derby" not in log.model_dump_json()
 
 
-def test_dynamodb_tables_both_ways(spark: SparkSession, table: RunTable, moto_server: Server) -> None:
-    name = moto_server.create("id:N")
+def test_dynamodb_tables_both_ways(spark: SparkSession, table: RunTable, local_server: Server) -> None:
+    name = local_server.create("id:N")
     with logged(spark, table) as logs:
         frame = spark.range(120).repartition(3)
-        frame.write.format("dynamo-meta").mode("append").options(**moto_server.options).save(name)
-        back = spark.read.format("dynamo-meta").options(**moto_server.options).load(name)
+        frame.write.format("dynamo-meta").mode("append").options(**local_server.options).save(name)
+        back = spark.read.format("dynamo-meta").options(**local_server.options).load(name)
         assert back.count() == 120
     (log,) = logs
-    assert len(moto_server.items(name)) == 120
+    assert len(local_server.items(name)) == 120
     assert rows(log) == (120, 120)
     assert (log.input_data_size_bytes, log.output_data_size_bytes) == (None, None)
     assert (log.input_tables, log.output_tables) == ([name], [name])
     assert log.stages[0].stage_name == f"save to {name}"
-    assert moto_server.endpoint not in log.model_dump_json()
+    assert local_server.endpoint not in log.model_dump_json()
 
 
 def test_bytes_that_are_known_in_part_are_not_known(
-    spark: SparkSession, table: RunTable, numbers: Path, moto_server: Server
+    spark: SparkSession, table: RunTable, numbers: Path, local_server: Server
 ) -> None:
-    name = moto_server.create("id:N")
-    moto_server.put(name, *({"id": {"N": str(number)}} for number in range(10)))
-    dynamo = spark.read.format("dynamo-meta").options(**moto_server.options).schema("id long").load(name)
+    name = local_server.create("id:N")
+    local_server.put(name, *({"id": {"N": str(number)}} for number in range(10)))
+    dynamo = spark.read.format("dynamo-meta").options(**local_server.options).schema("id long").load(name)
     parquet = spark.read.schema("id long").parquet(str(numbers))
     with logged(spark, table) as one_after_the_other:
         assert (dynamo.count(), parquet.where("id > 1").count()) == (10, 998)
@@ -146,6 +149,7 @@ def test_bytes_that_are_known_in_part_are_not_known(
         assert (log.rows_read, log.input_data_size_bytes) == (1_010, None)
 
 
+@pytest.mark.slow
 def test_cached_rows_are_read_once(spark: SparkSession, table: RunTable, numbers: Path) -> None:
     frame = spark.read.schema("id long").parquet(str(numbers)).where("id >= 0").cache()
     try:
@@ -160,6 +164,7 @@ def test_cached_rows_are_read_once(spark: SparkSession, table: RunTable, numbers
     assert (second[0].rows_read, second[0].input_data_size_bytes) == (0, 0)
 
 
+@pytest.mark.slow
 def test_adaptive_plans_skipped_stages_and_shuffles(spark: SparkSession, table: RunTable, numbers: Path) -> None:
     def pairs() -> DataFrame:
         return spark.read.schema("id long").parquet(str(numbers))

@@ -56,13 +56,13 @@ def process(code: str, environment: dict[str, str], folder: Path) -> Iterator[su
 
 
 @pytest.fixture(scope="module")
-def shared_table(moto_server: Server) -> RunTable:
-    return run_table(moto_server)
+def shared_table(local_server: Server) -> RunTable:
+    return run_table(local_server)
 
 
 @pytest.fixture
-def table(moto_server: Server) -> RunTable:
-    return run_table(moto_server)
+def table(local_server: Server) -> RunTable:
+    return run_table(local_server)
 
 
 def only(table: RunTable) -> PipelineRunLog:
@@ -156,6 +156,7 @@ def test_the_reaper_marks_open_stages_and_says_whose_they_were(table: RunTable, 
     assert f":{pid} said nothing more" in (log.error_message or "")
 
 
+@pytest.mark.slow
 def test_processes_that_are_forked_have_runs_of_their_own_and_leave_the_parents_alone(
     table: RunTable, tmp_path: Path
 ) -> None:
@@ -200,6 +201,7 @@ with pipeline_run(None, "parent") as run:
     assert "what it is told now is not noted (Logged)" in stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent", [False, True], ids=["nobody listens", "nobody answers"])
 def test_a_terminated_process_leaves_a_file_where_there_is_no_server(
     table: RunTable, tmp_path: Path, silent: bool
@@ -227,6 +229,7 @@ with pipeline_run(None, "open"):
     assert {log.pipeline_id: log.status.value for log in logs} == {"ended": "success", "open": "cancelled"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent", [False, True], ids=["nobody listens", "nobody answers"])
 def test_without_a_server_a_process_ends_in_time_and_says_where_its_runs_are(
     table: RunTable, tmp_path: Path, silent: bool

@@ -87,23 +87,23 @@ def test_two_reapers_mark_a_run_once(server: Server) -> None:
     assert [store.mark_lost(run, NOW, "by the second") for run in found] == [False, False]
 
 
-def test_a_mark_whose_answer_is_lost_counts(moto_server: Server) -> None:
-    table = run_table(moto_server)
+def test_a_mark_whose_answer_is_lost_counts(local_server: Server) -> None:
+    table = run_table(local_server)
     fill(table)
-    with faulty_server(moto_server.endpoint, every("answer lost", 2)) as proxy:
+    with faulty_server(local_server.endpoint, every("answer lost", 2)) as proxy:
         lost = reap(table.store(proxy.connection), now=NOW)
         assert proxy.faults["answer lost"] >= 2
     assert {run.run_id for run in lost} == {"dead", "dead before it began"}
 
 
-def test_all_pages_are_read(moto_server: Server) -> None:
-    table = run_table(moto_server, indexes=False)
-    moto_server.put(table.name, *(row(f"run {number}", -1) for number in range(10)))
-    with faulty_server(moto_server.endpoint, lambda operation, request: "short page") as proxy:
+def test_all_pages_are_read(local_server: Server) -> None:
+    table = run_table(local_server, indexes=False)
+    local_server.put(table.name, *(row(f"run {number}", -1) for number in range(10)))
+    with faulty_server(local_server.endpoint, lambda operation, request: "short page") as proxy:
         proxy.choose = lambda operation, request: "short page" if operation == "Scan" else None
         assert len(reap(table.store(proxy.connection), now=NOW)) == 10
 
 
-def test_a_table_that_is_not_there_is_an_error(moto_server: Server) -> None:
+def test_a_table_that_is_not_there_is_an_error(local_server: Server) -> None:
     with pytest.raises(TableNotFoundError):
-        reap(RunTable(moto_server, "nothing").config())
+        reap(RunTable(local_server, "nothing").config())

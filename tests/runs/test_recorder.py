@@ -66,13 +66,13 @@ def table(server: Server) -> RunTable:
 
 
 @pytest.fixture
-def moto_table(moto_server: Server) -> RunTable:
-    return run_table(moto_server)
+def moto_table(local_server: Server) -> RunTable:
+    return run_table(local_server)
 
 
 @pytest.fixture
-def proxy(moto_server: Server) -> Iterator[FaultyServer]:
-    with faulty_server(moto_server.endpoint) as proxy:
+def proxy(local_server: Server) -> Iterator[FaultyServer]:
+    with faulty_server(local_server.endpoint) as proxy:
         yield proxy
 
 
@@ -446,6 +446,7 @@ def test_what_is_set_up_wrong_costs_the_caller_nothing_and_is_told_once(
     assert where == f"Run logs that could not be written to table '{moto_table.name}' are in {recorder.missed_path}"
 
 
+@pytest.mark.server
 def test_an_unreachable_server_ends_in_a_file_in_time(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     recorder, state = make(RunStore(nobody(), "runs")), state_of(config_snapshot={"a": 1})
     recorder.changed(state)
@@ -460,6 +461,7 @@ def test_an_unreachable_server_ends_in_a_file_in_time(make: Make, caplog: pytest
     assert recorder.close(2.0)  # again
 
 
+@pytest.mark.server
 def test_a_server_that_says_nothing_does_not_hold_up_the_end(make: Make) -> None:
     with scripted_server(lambda operation, request: Reply(delay=30.0)) as silent:
         recorder, state = make(RunStore(silent.connection, "runs")), state_of()
@@ -471,6 +473,7 @@ def test_a_server_that_says_nothing_does_not_hold_up_the_end(make: Make) -> None
     assert list(missed(recorder)) == ["r1"]
 
 
+@pytest.mark.server
 def test_the_oldest_of_too_many_waiting_runs_go_to_the_file(make: Make) -> None:
     recorder = make(RunStore(nobody(), "runs"), most_waiting=5)
     states = [end(state_of(str(number))) for number in range(12)]
@@ -482,6 +485,7 @@ def test_the_oldest_of_too_many_waiting_runs_go_to_the_file(make: Make) -> None:
     assert set(missed(recorder)) == {str(number) for number in range(12)}
 
 
+@pytest.mark.server
 def test_where_not_even_a_file_can_be_written_the_log_says_so(
     make: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -504,10 +508,10 @@ def test_a_log_that_is_too_large_is_cut_in_the_row(
     assert log.log_messages[-1]["message"] in warnings_of(caplog)[0]
 
 
-def test_a_row_that_others_made_large_gets_a_smaller_log(aws_server: Server, make: Make) -> None:
-    table = run_table(aws_server)
+def test_a_row_that_others_made_large_gets_a_smaller_log(dynoxide_server: Server, make: Make) -> None:
+    table = run_table(dynoxide_server)
     row = {"run_id": {"S": "r1"}, "status": {"S": "running"}, "theirs": {"S": "x" * 300_000}}
-    aws_server.put(table.name, row)
+    dynoxide_server.put(table.name, row)
     recorder = make(table.store())
     recorder.changed(end(state_of(), RunStatus.FAILED, error_stack_trace="x" * 350_000))
     assert recorder.flush()
@@ -515,6 +519,7 @@ def test_a_row_that_others_made_large_gets_a_smaller_log(aws_server: Server, mak
     assert len(table.item("r1")["theirs"]["S"]) == 300_000
 
 
+@pytest.mark.server
 def test_a_log_that_dynamodb_refuses_goes_to_the_file(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     def refuse(operation: str, request: dict[str, Any]) -> Reply:
         return refusal("ValidationException", "The provided key element does not match the schema")
@@ -534,6 +539,7 @@ def test_a_log_that_dynamodb_refuses_goes_to_the_file(make: Make, caplog: pytest
     assert "are in" in where
 
 
+@pytest.mark.server
 def test_the_lines_of_the_file_are_json(make: Make) -> None:
     recorder = make(RunStore(nobody(), "runs"))
     recorder.changed(end(state_of(tags={"a": "b\nc"})))

@@ -45,8 +45,8 @@ spark = session()
 
 
 @pytest.fixture(scope="module")
-def table(moto_server: Server) -> Iterator[RunTable]:
-    yield run_table(moto_server)
+def table(local_server: Server) -> Iterator[RunTable]:
+    yield run_table(local_server)
     assert close_recorders()
 
 
@@ -231,6 +231,7 @@ if sys.version_info >= (3, 12):  # before, Python tells nobody
     }
 
 
+@pytest.mark.jvm
 def test_the_ways_in_which_a_process_ends(table: RunTable, tmp_path: Path) -> None:
     """Without Spark, which would cost a second each; forked, so that the imports are paid for once."""
     code = """
@@ -270,6 +271,7 @@ exec(code)
     assert "no input" in ended.stderr
 
 
+@pytest.mark.jvm
 def test_sessions_that_stop_and_a_process_that_fails_afterwards(table: RunTable, tmp_path: Path) -> None:
     code = """
 def timed(action):
@@ -334,6 +336,7 @@ finally:
     assert "in collect" in (second.error_stack_trace or "")
 
 
+@pytest.mark.jvm
 def test_a_terminated_driver_whose_job_runs(table: RunTable, tmp_path: Path) -> None:
     code = """
 listener = register_run_listener(spark, pipeline_id="terminated")
@@ -352,6 +355,7 @@ spark.sparkContext.parallelize([1], 1).map(wait).collect()
     assert (log.status, log.error_message) == (RunStatus.CANCELLED, "SIGTERM: the process was told to terminate")
 
 
+@pytest.mark.jvm
 def test_the_last_cell_of_a_notebook_counts(table: RunTable, tmp_path: Path) -> None:
     """Errors stay in their cell; a later one that ends well makes up for them."""
     code = """

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus
@@ -185,7 +185,6 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(EVENTS, max_size=12))
 def test_whatever_happens_the_log_is_valid_and_ends_once(events: list[Event]) -> None:
     state = state_of()

@@ -32,8 +32,8 @@ EIGHT = datetime(2026, 11, 1, 8, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def table(moto_server: Server) -> Iterator[RunTable]:
-    yield run_table(moto_server)
+def table(local_server: Server) -> Iterator[RunTable]:
+    yield run_table(local_server)
     assert close_recorders()
 
 
@@ -76,6 +76,7 @@ def streams(spark: SparkSession, table: RunTable, tmp_path: Path) -> Iterator[St
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("spark-dynamo-stream")]
 
 
+@pytest.mark.slow
 def test_a_query_is_a_run_with_the_rows_of_its_sources_and_its_sink(streams: Streams) -> None:
     for rows in (100, 20, 3):
         streams.feed(rows)
@@ -96,18 +97,19 @@ def test_a_query_is_a_run_with_the_rows_of_its_sources_and_its_sink(streams: Str
     assert 'to {"logOffset":2}' in last
 
 
-def test_a_table_of_dynamo_meta_is_written_and_read_as_a_stream(streams: Streams, moto_server: Server) -> None:
+def test_a_table_of_dynamo_meta_is_written_and_read_as_a_stream(streams: Streams, local_server: Server) -> None:
     streams.feed(30)
-    name = moto_server.create()
+    name = local_server.create()
     frame = streams.frame.selectExpr("CAST(id AS STRING) AS id", "id AS n")
-    query = streams.start(frame, "dynamo-meta", table=name, **moto_server.options)
+    query = streams.start(frame, "dynamo-meta", table=name, **local_server.options)
     query.awaitTermination()
     log = streams.log(query)
     assert (log.status, log.rows_read, log.rows_written) == (RunStatus.SUCCESS, 30, 30)
     assert "query_name" not in log.tags
-    assert len(moto_server.items(name)) == 30
+    assert len(local_server.items(name)) == 30
 
 
+@pytest.mark.slow
 def test_rows_that_the_sink_does_not_tell_are_those_that_the_jobs_wrote(streams: Streams, tmp_path: Path) -> None:
     for rows in (100, 23):
         streams.feed(rows)
@@ -224,6 +226,7 @@ def started(query_id: str, run_id: str) -> QueryStartedEvent:
     return QueryStartedEvent.fromJson({"id": query_id, "runId": run_id, "name": None, "timestamp": ""})
 
 
+@pytest.mark.slow
 def test_dropped_and_late_events_leave_no_run_open(spark: SparkSession, table: RunTable) -> None:
     def ids(number: int) -> str:
         return f"00000000-0000-0000-0000-{number:012}"

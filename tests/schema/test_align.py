@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -36,7 +35,6 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-import spark_dynamo.schema.drift.align
 from spark_dynamo.errors import ConfigurationError, SchemaError, SchemaMismatchError
 from spark_dynamo.schema.bridge import struct_type
 from spark_dynamo.schema.drift.align import align
@@ -241,10 +239,6 @@ CASES = [
     Case("1.50BD", DecimalType(3, 2), VariantType(), "1.5"),
     Case("0.1F", FLOAT, VariantType(), "0.1"),
 ]
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.schema.drift.align).failed == 0
 
 
 @pytest.fixture(params=[("true", "UTC"), ("false", "Europe/Berlin")], ids=["ansi", "not ansi, elsewhere"])

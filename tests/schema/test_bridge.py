@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import doctest
 import enum
 import ipaddress
 import pathlib
@@ -24,12 +23,6 @@ import typing_extensions
 from pydantic import BaseModel, Field, NaiveDatetime, Secret, create_model
 from pyspark.sql.types import ArrayType, MapType, ShortType, StructType, VariantType
 
-import spark_dynamo.schema.annotations.reference
-import spark_dynamo.schema.annotations.variants
-import spark_dynamo.schema.bridge
-import spark_dynamo.schema.extras
-import spark_dynamo.schema.policy
-import spark_dynamo.schema.storage
 from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.bridge import struct_type
 from spark_dynamo.schema.policy import SparkType
@@ -468,14 +461,3 @@ def test_neither_session_nor_boto3_is_needed() -> None:
         "assert not {'boto3', 'botocore'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        *(spark_dynamo.schema.annotations.reference, spark_dynamo.schema.bridge, spark_dynamo.schema.extras),
-        *(spark_dynamo.schema.policy, spark_dynamo.schema.storage, spark_dynamo.schema.annotations.variants),
-    ],
-)
-def test_the_examples_run(module: Any) -> None:
-    assert doctest.testmod(module).failed == 0

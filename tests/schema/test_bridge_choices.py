@@ -30,6 +30,7 @@ from pydantic import (
     field_serializer,
     model_serializer,
 )
+from pyspark.sql import types
 from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import DecimalType, StructType
 
@@ -133,6 +134,7 @@ def test_the_policy_has_the_usual_decimal() -> None:
         shown(Annotated[Decimal, Field(max_digits=5)], policy)
 
 
+@pytest.mark.skipif(not hasattr(types, "TimeType"), reason="Spark has TIME since 4.1")
 def test_times_of_day() -> None:
     policy = SchemaPolicy(time="time")
     node = node_of(model_of(time), policy=policy)

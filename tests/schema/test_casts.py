@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-
-import spark_dynamo.schema.drift.casts
 from spark_dynamo.schema.drift.casts import cast_rows
 
 # of each type to each in the same order: a all values, c each value is checked, = the same type, . there is no cast
@@ -25,10 +22,6 @@ TIMESTAMP       . . . . . . . . a . . . = . a
 TIMESTAMP_NTZ   . . . . . . . . a . . c a = a
 VARIANT         . . . . . . . . . . . . . . =
 """
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.schema.drift.casts).failed == 0
 
 
 def test_the_table_of_casts() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.jvm, pytest.mark.xdist_group("Connect's own port")]
+
 _CODE = """
 from decimal import Decimal
 from typing import Annotated

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -86,7 +86,6 @@ def test_what_is_no_version_is_an_error(version: object) -> None:
 # ---------------------------------------------------------------------------------------------------- migrations
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 6).flatmap(lambda version: st.tuples(st.just(version), st.none() | st.integers(1, version))))
 def test_an_item_takes_each_step_from_its_version_to_the_models(versions: tuple[int, int | None]) -> None:
     wanted, carried = versions

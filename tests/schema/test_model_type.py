@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from pydantic import BaseModel, ValidationError
 from pyspark.sql.types import (
     ArrayType,
@@ -29,9 +28,6 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-import spark_dynamo.schema.generation.identifiers
-import spark_dynamo.schema.generation.model_type
-import spark_dynamo.schema.generation.plan
 from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.bridge import struct_type
 from spark_dynamo.schema.ddl import parse_ddl
@@ -64,7 +60,6 @@ def check_identity(found: StructType) -> None:
     assert model_source(struct_type(written), "Order") == model_source(found, "Order")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(structs)
 def test_a_schema_comes_back(found: StructType) -> None:
     check_identity(found)
@@ -228,12 +223,3 @@ def test_the_schema_is_not_tied_to_the_model() -> None:
     model = model_type(found)
     metadata["tags"].append("b")
     assert struct_type(model)["x"].metadata == {"tags": ["a"]}
-
-
-def test_examples() -> None:
-    for module in (
-        spark_dynamo.schema.generation.identifiers,
-        spark_dynamo.schema.generation.plan,
-        spark_dynamo.schema.generation.model_type,
-    ):
-        assert doctest.testmod(module).failed == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -11,8 +10,6 @@ import pyarrow as pa
 import pytest
 from pydantic import AliasPath, AwareDatetime, BaseModel, Field, SecretStr
 
-import spark_dynamo.schema.items
-import spark_dynamo.schema.rows
 from spark_dynamo.errors import MalformedItemError, NewerVersionError, SchemaError, ValidationError
 from spark_dynamo.metadata.tables import METADATA_TABLES
 from spark_dynamo.schema.bridge import node_of
@@ -30,11 +27,6 @@ class Order(BaseModel):
 
 def answer(items: ModelItems[Parcel], models: list[Parcel]) -> bytes:
     return b'{"Items":[' + ",".join(items.encode(models).to_pylist()).encode() + b"]}"
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.schema.rows).failed == 0
-    assert doctest.testmod(spark_dynamo.schema.items).failed == 0
 
 
 def test_models_come_back_from_batches() -> None:

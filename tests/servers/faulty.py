@@ -27,7 +27,7 @@ STALL = 2.0  # seconds
 _THROTTLING = {
     "ThrottlingReasons": [{"reason": "TableReadProvisionedThroughputExceeded", "resource": "arn:aws:dynamodb"}]
 }
-# moto and DynamoDB Local look for the region and the key here, and check no signature
+# the servers look for the region and the key here, and that a request is signed and dated, but check no signature
 _AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
 )
@@ -205,6 +205,7 @@ def faulty_server(backend: str, choose: Choice = honest) -> Iterator[FaultyServe
             connections.append(local.connection)
         headers = {
             "Authorization": _AUTHORIZATION,
+            "X-Amz-Date": "20260101T000000Z",
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": f"DynamoDB_20120810.{operation}",
         }

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 _SERVER = """
 import sys
 from spark_dynamo.local import LocalDynamoDB
-with LocalDynamoDB(share=False) as server:
+with LocalDynamoDB(share=False, engine="moto") as server:
     print(server.endpoint_url, flush=True)
     sys.stdin.read()  # until the tests end, however they do
 """

@@ -3,14 +3,13 @@
 import http.client
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from . import dynamodb_local as local
-from .dynamodb_local import ChecksumError, Unavailable, dynamodb_local, require
+from . import dynoxide
 from .replay import DISTINCT_PAGES, ITEM_SIZE, example_item, item_size, replay_server, segment_pages, skewed_segment
+from .requirement import missing
+
+pytestmark = pytest.mark.server
 
 KEY = [{"AttributeName": "id", "KeyType": "HASH"}]
 KEY_TYPE = [{"AttributeName": "id", "AttributeType": "S"}]
@@ -61,15 +62,9 @@ def answers(endpoint: str) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with ExitStack() as stack:
-        yield require(lambda: stack.enter_context(dynamodb_local()))
-
-
-def test_dynamodb_local_keeps_a_table(endpoint: str) -> None:
+def test_a_server_keeps_a_table(server: Any) -> None:
     items = [{"id": {"S": f"item-{number}"}, "number": {"N": str(number)}} for number in range(100)]
-    with client(endpoint) as dynamodb:
+    with client(server.endpoint) as dynamodb:
         dynamodb.create_table(
             TableName="servers", KeySchema=KEY, AttributeDefinitions=KEY_TYPE, BillingMode="PAY_PER_REQUEST"
         )
@@ -89,79 +84,51 @@ def test_dynamodb_local_keeps_a_table(endpoint: str) -> None:
             dynamodb.describe_table(TableName="servers")
 
 
-def test_dynamodb_local_ends_with_its_block(endpoint: str) -> None:
-    seen = ""
-    with pytest.raises(LookupError), dynamodb_local() as second:
-        seen = second
-        assert answers(seen)
-        assert seen != endpoint
+def test_dynoxide_ends_with_its_block() -> None:
+    endpoint = ""
+    with pytest.raises(LookupError), dynoxide.dynoxide_server() as started:
+        endpoint = started
+        assert answers(endpoint)
         raise LookupError
-    assert not answers(seen)
+    assert not answers(endpoint)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end a process with its parent")
-def test_dynamodb_local_ends_with_a_process_that_is_killed(endpoint: str, tmp_path: Path) -> None:
+def test_dynoxide_ends_with_a_process_that_is_killed(dynoxide_server: Any, tmp_path: Path) -> None:
     code = (
-        "import sys, runpy\n"
-        "server = runpy.run_path(sys.argv[1])\n"
-        "with server['dynamodb_local']() as endpoint:\n"
-        "    print(endpoint, flush=True)\n"
-        "    sys.stdin.read()\n"
+        "import sys\n"
+        "from spark_dynamo.local import LocalDynamoDB\n"
+        "print(LocalDynamoDB(share=False, engine='dynoxide').endpoint_url, flush=True)\n"
+        "sys.stdin.read()\n"
     )
-    command = [sys.executable, "-c", code, str(Path(local.__file__))]
-    # what a killed process leaves behind is left where pytest tidies up
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         second = process.stdout.readline().strip()
         assert answers(second)
         process.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while answers(second) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not answers(second)
+    deadline = time.monotonic() + 30
+    while answers(second):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
-def test_java_gets_no_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "production")
-    assert not [name for name in local._environment() if name.startswith("AWS_")]
-    assert local._environment()["PATH"] == os.environ["PATH"]
-
-
-def test_jars_that_are_not_the_pinned_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_skipped_but_fails_in_ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = tmp_path / "spark_dynamo" / f"dynamodb-local-{local.VERSION}"
-    folder.mkdir(parents=True)
-    (folder / f"DynamoDBLocal-{local.VERSION}.jar").write_bytes(b"something else")
-    with pytest.raises(ChecksumError, match=f"{local.JAR_SHA256} is pinned"):
-        local.fetch()
-
-
-def test_without_the_tools_it_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(Unavailable, match="no `java`"), dynamodb_local():
-        pass
-    with pytest.raises(Unavailable, match="no `mvn`"):
-        local.fetch()
-    (tmp_path / "mvn").write_text("#!/bin/sh\necho '[ERROR] no route to the registry'\nexit 1\n")
-    (tmp_path / "mvn").chmod(0o755)
-    with pytest.raises(Unavailable, match="no route to the registry"):
-        local.fetch()
-    assert not list((tmp_path / "spark_dynamo").iterdir())
-
-
-def test_what_is_unavailable_is_skipped_but_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    def get() -> str:
-        raise Unavailable("there is no java.")
-
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="there is no java"):
-        require(get)
+    with pytest.raises(pytest.skip.Exception, match="there is no dynoxide in .*: `make servers` compiles it"):
+        dynoxide.dynoxide_server().__enter__()
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match="there is no java"):
-        require(get)
+    with pytest.raises(pytest.fail.Exception, match="a failure, not a skip"):
+        missing("there is no dynoxide")
+
+
+def test_without_cargo_the_reason_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert dynoxide.install() == "there is no `cargo` on the PATH; install Rust"
+    (tmp_path / "cargo").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "cargo").chmod(0o755)
+    assert str(dynoxide.install()).startswith("cargo could not compile it: ")
 
 
 @pytest.mark.parametrize("segments", [1, 3, DISTINCT_PAGES + 5])

@@ -39,16 +39,16 @@ def driver(cluster: Cluster) -> Iterator[Driver]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["puts"])
 def test_workers_are_killed_in_the_middle_of_a_write(
-    moto_server: Server, driver: Driver, tmp_path: Path, name: str
+    local_server: Server, driver: Driver, tmp_path: Path, name: str
 ) -> None:
-    with faulty_server(moto_server.endpoint) as proxy:
-        survives(driver, moto_server, proxy, WRITES[name], tmp_path)
+    with faulty_server(local_server.endpoint) as proxy:
+        survives(driver, local_server, proxy, WRITES[name], tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shuffled", [False, True], ids=["task", "stage"])
 def test_all_executors_are_killed_in_the_middle_of_a_write(
-    moto_server: Server, cluster: Cluster, driver: Driver, tmp_path: Path, shuffled: bool
+    local_server: Server, cluster: Cluster, driver: Driver, tmp_path: Path, shuffled: bool
 ) -> None:
     """What they have written counts, whether Spark runs tasks again or, as a shuffle is lost with them, whole stages."""
     killed: set[int] = set()
@@ -57,11 +57,11 @@ def test_all_executors_are_killed_in_the_middle_of_a_write(
         killed.update(cluster.executors())
         kill(killed)
 
-    with faulty_server(moto_server.endpoint) as proxy:
+    with faulty_server(local_server.endpoint) as proxy:
         # tasks of a stage that runs again have no attempt before them; they learn of it when one of them fails
         write = WRITES["inserts" if shuffled else "inserts of which some exist"]
         write = replace(write, deaths=(60,))
-        survives(driver, moto_server, proxy, write, tmp_path, end=kill_executors, shuffled=shuffled)
+        survives(driver, local_server, proxy, write, tmp_path, end=kill_executors, shuffled=shuffled)
     assert killed
     assert (driver.run(_LATER_STAGE_ATTEMPTS) > 0) == shuffled
 

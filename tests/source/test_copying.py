@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, NaiveDatetime
 from pyspark.sql import DataFrame, SparkSession
@@ -223,17 +223,14 @@ def _without(value: Item, kind: DataType, steps: tuple[str, ...], lost: set[tupl
 
 # ---------------------------------------------------------------------------------------------------- copies by inference
 
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
-
-@settings(deadline=None, max_examples=80, suppress_health_check=QUIET)
 @given(tables.map(numbered), st.sampled_from(["auto", "decimal", "string"]))
 def test_a_random_table_is_copied_by_inference(items: list[Item], number_type: str) -> None:
     inferred = inferred_from(items, number_type)
     assert same(copied(page_of(items), inferred.schema)) == same(expected(items, inferred))
 
 
-@settings(deadline=None, max_examples=6, suppress_health_check=QUIET)
+@settings(max_examples=settings().max_examples // 8)
 @given(tables.map(numbered))
 def test_a_random_table_is_copied_on_a_server(server: Server, items: list[Item]) -> None:
     source, target = server.create(), server.create()
@@ -269,11 +266,12 @@ def case_sensitive(spark: SparkSession) -> Iterator[None]:
     spark.conf.unset("spark.sql.caseSensitive")
 
 
-@settings(deadline=None, max_examples=2, derandomize=True, phases=[Phase.generate], suppress_health_check=QUIET)
+@pytest.mark.slow
+@settings(max_examples=2, phases=[Phase.generate])
 @given(st.lists(tables, min_size=5, max_size=5))
 @pytest.mark.usefixtures("case_sensitive")
 def test_random_tables_are_copied_through_spark(
-    spark: SparkSession, moto_server: Server, parts: list[list[Item]]
+    spark: SparkSession, local_server: Server, parts: list[list[Item]]
 ) -> None:
     """Several tables in one, each in an attribute of its own, as a copy through Spark takes a second."""
     rows: list[Item] = [
@@ -281,12 +279,12 @@ def test_random_tables_are_copied_through_spark(
         for row in range(12)
     ]
     items = numbered(rows)
-    source = moto_server.create()
-    put(moto_server, source, items)
-    target = copy(spark, moto_server, source)
-    assert same(moto_server.items(target)) == same(expected(items, inferred_from(items)))
+    source = local_server.create()
+    put(local_server, source, items)
+    target = copy(spark, local_server, source)
+    assert same(local_server.items(target)) == same(expected(items, inferred_from(items)))
     for table in (source, target):
-        moto_server.client.delete_table(TableName=table)
+        local_server.client.delete_table(TableName=table)
 
 
 def _without_nul(value: Item) -> Item:
@@ -502,20 +500,20 @@ def test_an_unknown_word_about_nulls_is_named() -> None:
         ItemEncoder(schema, table="t")
 
 
-def test_options_overrule_what_a_field_says(moto_server: Server) -> None:
+def test_options_overrule_what_a_field_says(local_server: Server) -> None:
     written = {"auto": {**KEY, "noted": NULL, "inner": {"M": {"noted": NULL}}}, "omit": {**KEY, "inner": {"M": {}}}}
     for nulls, item in written.items():
-        table = moto_server.create()
-        moto_server.writer(table, NULLABLE, nulls=nulls).write(iter([nullable_batch()]))
-        assert moto_server.items(table) == [item]
+        table = local_server.create()
+        local_server.writer(table, NULLABLE, nulls=nulls).write(iter([nullable_batch()]))
+        assert local_server.items(table) == [item]
 
 
-def test_a_null_key_of_an_index_is_refused_before_it_is_sent(moto_server: Server) -> None:
-    table = moto_server.create(indexes=[Index("by-note", KeyAttribute("noted", "S"))])
+def test_a_null_key_of_an_index_is_refused_before_it_is_sent(local_server: Server) -> None:
+    table = local_server.create(indexes=[Index("by-note", KeyAttribute("noted", "S"))])
     with pytest.raises(InvalidItemError, match="'noted'.*a key of a secondary index can't be NULL.*nulls=omit"):
-        moto_server.writer(table, NULLABLE).write(iter([nullable_batch()]))
-    moto_server.writer(table, NULLABLE, nulls="omit").write(iter([nullable_batch()]))
-    assert moto_server.items(table) == [{**KEY, "inner": {"M": {}}}]
+        local_server.writer(table, NULLABLE).write(iter([nullable_batch()]))
+    local_server.writer(table, NULLABLE, nulls="omit").write(iter([nullable_batch()]))
+    assert local_server.items(table) == [{**KEY, "inner": {"M": {}}}]
 
 
 # ---------------------------------------------------------------------------------------------------- metadata in Spark

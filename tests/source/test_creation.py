@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import time
 import uuid
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 from pyspark.sql.types import ArrayType, StringType, StructType
 
-import spark_dynamo.source.index_specs
 from spark_dynamo.aws.client import dynamodb_client
 from spark_dynamo.aws.tables import Index, KeyAttribute, create_table, describe_table, wait_until_active
 from spark_dynamo.errors import ConfigurationError, OptionError, RequestFailedError, SchemaError
@@ -39,12 +37,6 @@ def options_of(server: Server, table: str | None = None, **options: str) -> Sour
 
 
 # ------------------------------------------------------------------------------------------------- the text
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    results = doctest.testmod(spark_dynamo.source.index_specs)
-    assert results.attempted
-    assert results.failed == 0
 
 
 @pytest.mark.parametrize(
@@ -136,29 +128,29 @@ def test_a_table_is_created_with_provisioned_units(server: Server) -> None:
     assert described.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED") == "PROVISIONED"
 
 
-def test_columns_that_can_be_no_key_of_an_index_are_named(moto_server: Server) -> None:
+def test_columns_that_can_be_no_key_of_an_index_are_named(local_server: Server) -> None:
     with pytest.raises(
         OptionError, match="'indexes' names 'state', and the frame has no such column; did you mean 'status'?"
     ):
-        ensure_target(options_of(moto_server, indexes="by_state(state)"), SCHEMA)
+        ensure_target(options_of(local_server, indexes="by_state(state)"), SCHEMA)
     with pytest.raises(SchemaError, match="Field 'tags': array<string> can be no key"):
-        ensure_target(options_of(moto_server, indexes="by_status(status, tags)"), SCHEMA)
-    options = options_of(moto_server, indexes="local by_day(status, day)")
+        ensure_target(options_of(local_server, indexes="by_status(status, tags)"), SCHEMA)
+    options = options_of(local_server, indexes="local by_day(status, day)")
     with pytest.raises(
         OptionError, match=r"has the local index 'by_day', .* its partition key must be the table's, 'id'"
     ):
         ensure_target(options, SCHEMA)
     alone = {"createTable": "true", "partitionKey": "id", "indexes": "local by_day(id, day)"}
-    options = SourceOptions({**moto_server.options, "table": "test-none", **alone})
+    options = SourceOptions({**local_server.options, "table": "test-none", **alone})
     with pytest.raises(OptionError, match="needs a table with a sort key, and option sortKey is missing"):
         ensure_target(options, SCHEMA)
-    assert "test-none" not in moto_server.client.list_tables()["TableNames"]
+    assert "test-none" not in local_server.client.list_tables()["TableNames"]
 
 
-def test_a_table_that_lacks_an_index_is_an_error(moto_server: Server) -> None:
-    table = moto_server.create("id:S", "day:N", [Index("by_day", DAY, projection="KEYS_ONLY"), Index("all", STATUS)])
+def test_a_table_that_lacks_an_index_is_an_error(local_server: Server) -> None:
+    table = local_server.create("id:S", "day:N", [Index("by_day", DAY, projection="KEYS_ONLY"), Index("all", STATUS)])
     with pytest.raises(ConfigurationError) as caught:
-        ensure_target(options_of(moto_server, table, indexes="all(status); by_status(status, day)"), SCHEMA)
+        ensure_target(options_of(local_server, table, indexes="all(status); by_status(status, day)"), SCHEMA)
     assert str(caught.value) == (
         f"Table '{table}' exists without index 'by_status' with partition key 'status' (S) and sort key 'day' (N), GSI, "
         "projection ALL, and only a new table is created with its indexes. Add it to that table by UpdateTable, or leave it "
@@ -167,8 +159,8 @@ def test_a_table_that_lacks_an_index_is_an_error(moto_server: Server) -> None:
     with pytest.raises(
         ConfigurationError, match=r"has index 'by_day' with partition key 'day' \(N\), GSI, projection KEYS_ONLY"
     ):
-        ensure_target(options_of(moto_server, table, indexes="by_day(day)"), SCHEMA)
-    assert ensure_target(options_of(moto_server, table, indexes="all(status)"), SCHEMA).name == table
+        ensure_target(options_of(local_server, table, indexes="by_day(day)"), SCHEMA)
+    assert ensure_target(options_of(local_server, table, indexes="all(status)"), SCHEMA).name == table
 
 
 # ------------------------------------------------------------------------------------------------- waiting
@@ -201,6 +193,7 @@ def scripted_options(server: ScriptedServer) -> SourceOptions:
     return SourceOptions({**given, **keys, "endpointUrl": server.endpoint})
 
 
+@pytest.mark.server
 def test_the_indexes_that_were_asked_for_are_waited_for() -> None:
     """Others may take hours: `by_day` is still to be filled at the end."""
     describes = itertools.chain(
@@ -222,6 +215,7 @@ def test_the_indexes_that_were_asked_for_are_waited_for() -> None:
         assert [operation for operation, _ in server.requests].count("CreateTable") == 1
 
 
+@pytest.mark.server
 def test_waiting_for_an_index_ends_after_its_time() -> None:
     with scripted_server(lambda operation, request: told("ACTIVE", "CREATING")) as server:
         client = dynamodb_client(server.connection)
@@ -234,10 +228,10 @@ def test_waiting_for_an_index_ends_after_its_time() -> None:
         wait_until_active(client, "orders", timeout_seconds=0.3)
 
 
-def test_an_index_that_is_still_filled_is_no_missing_one(moto_server: Server) -> None:
+def test_an_index_that_is_still_filled_is_no_missing_one(local_server: Server) -> None:
     """A table that another process creates at the same time is waited for as well."""
     name = f"test-{uuid.uuid4().hex}"
-    create_table(moto_server.client, name, partition_key=ID, sort_key=DAY, indexes=[Index("by_status", STATUS)])
-    assert ensure_target(options_of(moto_server, name, indexes="by_status(status)"), SCHEMA).table == describe_table(
-        moto_server.client, name
+    create_table(local_server.client, name, partition_key=ID, sort_key=DAY, indexes=[Index("by_status", STATUS)])
+    assert ensure_target(options_of(local_server, name, indexes="by_status(status)"), SCHEMA).table == describe_table(
+        local_server.client, name
     )

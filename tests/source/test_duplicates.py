@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import pickle
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import spark_dynamo.source.duplicates
@@ -55,18 +54,6 @@ def check(seen: SeenKeys, model: Model, column: pa.StringArray) -> None:
     assert result == model.add(column.to_pylist())
 
 
-def test_the_examples_in_the_docstrings() -> None:
-    for module in (
-        spark_dynamo.source.duplicates,
-        spark_dynamo.source.fingerprints,
-        spark_dynamo.source.key_texts,
-    ):
-        results = doctest.testmod(module)
-        assert results.attempted
-        assert results.failed == 0
-
-
-@settings(deadline=None, max_examples=60)
 @given(batches, st.sampled_from([1, 4, 20, 1000]))
 def test_random_batches(content: list[list[str]], keys_in_memory: int) -> None:
     seen, model = SeenKeys(keys_in_memory=keys_in_memory), Model()
@@ -74,7 +61,6 @@ def test_random_batches(content: list[list[str]], keys_in_memory: int) -> None:
         check(seen, model, pa.array(batch, pa.string()))
 
 
-@settings(deadline=None, max_examples=80)
 @given(batches, st.data())
 def test_slices(content: list[list[str]], data: st.DataObject) -> None:
     seen, model = SeenKeys(), Model()
@@ -219,7 +205,6 @@ def test_fingerprints_are_sums_of_codes_times_multipliers() -> None:
             assert int(halves[row]) == expected
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.lists(keys, max_size=20), st.sampled_from([1, 1000])), max_size=4), st.lists(keys))
 def test_all_tasks_keys_are_kept(tasks: list[tuple[list[str], int]], asked: list[str]) -> None:
     fingerprints = Fingerprints.drawn()
@@ -248,7 +233,6 @@ def test_keys_of_another_write_are_refused() -> None:
             KeptKeys([part], Fingerprints(bytes(32)))
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=None), st.integers(0, 3))
 def test_equal_numbers_are_equal_texts(number: Decimal, zeros: int) -> None:
     forms = [str(number), f"{number:f}", f"{number:E}", str(number).lower()]

@@ -96,10 +96,9 @@ def schema(spark: SparkSession) -> StructType:
     return StructType.fromDDL(DDL)
 
 
-@pytest.fixture(scope="module", params=["moto_server", "aws_server"])
-def runs(request: pytest.FixtureRequest) -> tuple[Server, str]:
+@pytest.fixture(scope="module")
+def runs(server: Server) -> tuple[Server, str]:
     """A server and a table on it."""
-    server: Server = request.getfixturevalue(request.param)
     table = server.create("pipeline:S", "day:S", INDEXES)
     server.put(table, *items())
     return server, table
@@ -144,13 +143,13 @@ def test_through_spark(runs: tuple[Server, str], full: DataFrame, schema: Struct
     assert keys(read.collect()) == keys(expected.collect())
 
 
-def test_times_without_a_zone_are_the_sessions(moto_server: Server, schema: StructType, spark: SparkSession) -> None:
+def test_times_without_a_zone_are_the_sessions(local_server: Server, schema: StructType, spark: SparkSession) -> None:
     """The literal's zone is known in the tasks only, and what DynamoDB is asked for is wide enough for any."""
-    table = moto_server.create("pipeline:S", "day:S", INDEXES)
-    moto_server.put(table, *items())
+    table = local_server.create("pipeline:S", "day:S", INDEXES)
+    local_server.put(table, *items())
     spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
     try:
-        frame = spark.read.format("dynamo-meta").options(**moto_server.options).schema(schema)
+        frame = spark.read.format("dynamo-meta").options(**local_server.options).schema(schema)
         predicate = "status = 'FAILED' AND started >= '2026-11-02 08:30:00'"
         rows = frame.option("filter", predicate).load(table).collect()
         in_tokyo = keys(frame.load(table).where(predicate).collect())
@@ -161,11 +160,11 @@ def test_times_without_a_zone_are_the_sessions(moto_server: Server, schema: Stru
         spark.conf.set("spark.sql.session.timeZone", "UTC")
 
 
-def test_many_keys_are_read_in_batches(moto_server: Server, schema: StructType) -> None:
-    table = moto_server.create("pipeline:S", "day:S")
-    moto_server.put(table, *items())
+def test_many_keys_are_read_in_batches(local_server: Server, schema: StructType) -> None:
+    table = local_server.create("pipeline:S", "day:S")
+    local_server.put(table, *items())
     days = ", ".join(f"'d{number}'" for number in range(150))
-    access, rows = read(moto_server, table, schema, filter=f"pipeline IN ('a', 'b') AND day IN ({days})")
+    access, rows = read(local_server, table, schema, filter=f"pipeline IN ('a', 'b') AND day IN ({days})")
     assert (access.operation, len(access.own), len(rows)) == ("BatchGetItem", 3, 80)
 
 

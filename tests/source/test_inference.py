@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import logging
 import pickle
 import threading
@@ -45,10 +44,6 @@ def numbered(count: int, partition: str | None = None) -> list[Item]:
 
 def met(inferred: sd.InferredSchema) -> set[str]:
     return set(inferred.schema.names) - {"id", "n"}
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.source.inference).failed == 0
 
 
 # ---------------------------------------------------------------------------------------------------- the sample
@@ -125,6 +120,7 @@ def test_an_index_has_its_own_items_and_keys(server: Server) -> None:
     assert infer(server, table).schema.names == ["id", "day", "other", "rank"]
 
 
+@pytest.mark.server
 def test_every_segment_is_asked_at_once_and_for_no_more_than_is_missing() -> None:
     """Answers come in the reverse order of segments, each with what the server has, and the report is the same."""
     left = {segment: 3 if segment % 2 else 50 for segment in range(16)}
@@ -157,6 +153,7 @@ def test_every_segment_is_asked_at_once_and_for_no_more_than_is_missing() -> Non
     assert inferred.read_units is None  # the server did not say
 
 
+@pytest.mark.server
 def test_a_server_that_ignores_limit_gives_no_more_than_was_asked_for() -> None:
     def answer(operation: str, request: Item) -> Reply:
         if operation == "DescribeTable":
@@ -171,6 +168,7 @@ def test_a_server_that_ignores_limit_gives_no_more_than_was_asked_for() -> None:
     assert inferred.read_units == 24.0
 
 
+@pytest.mark.server
 def test_pages_without_items_are_passed() -> None:
     def answer(operation: str, request: Item) -> Reply:
         if operation == "DescribeTable":
@@ -184,6 +182,7 @@ def test_pages_without_items_are_passed() -> None:
     assert len(requests) == 6
 
 
+@pytest.mark.server
 def test_an_error_ends_the_sample() -> None:
     def answer(operation: str, request: Item) -> Reply:
         if operation == "DescribeTable":
@@ -196,6 +195,7 @@ def test_an_error_ends_the_sample() -> None:
         infer_scripted(answer)
 
 
+@pytest.mark.server
 def test_an_answer_that_is_no_page_is_named() -> None:
     bodies = [b'{"Items":[{"id":{"S":"a"}', b"null", b"{}", b'{"Items":[{"id":{"X":1}}]}', b'{"Items":[5]}']
 
@@ -322,10 +322,10 @@ def test_a_metadata_table_is_sampled_like_any_other(server: Server) -> None:
         ({"index": "by-day", "consistentRead": True}, "global secondary index"),
     ],
 )
-def test_bad_options_are_named(moto_server: Server, options: dict[str, Any], problem: str) -> None:
-    table = moto_server.create(indexes=[Index("by-day", KeyAttribute("day", "S"))])
+def test_bad_options_are_named(local_server: Server, options: dict[str, Any], problem: str) -> None:
+    table = local_server.create(indexes=[Index("by-day", KeyAttribute("day", "S"))])
     with pytest.raises(OptionError, match=problem):
-        infer(moto_server, table, **options)
+        infer(local_server, table, **options)
 
 
 def test_a_missing_table_is_named(server: Server) -> None:
@@ -349,10 +349,10 @@ def test_the_report_as_text(server: Server) -> None:
     assert "HIDDENSECRET" not in text
 
 
-def test_the_report_in_a_notebook_is_escaped(moto_server: Server) -> None:
-    table = moto_server.create()
-    moto_server.put(table, {"id": {"S": "<script>alert(1)</script>"}, "<b>&": {"NULL": True}})
-    html = infer(moto_server, table)._repr_html_()
+def test_the_report_in_a_notebook_is_escaped(local_server: Server) -> None:
+    table = local_server.create()
+    local_server.put(table, {"id": {"S": "<script>alert(1)</script>"}, "<b>&": {"NULL": True}})
+    html = infer(local_server, table)._repr_html_()
     assert "<script>" not in html
     assert "<b>" not in html
     assert html.count("&lt;b&gt;&amp;") == 2  # in the table, and in the warning
@@ -360,23 +360,23 @@ def test_the_report_in_a_notebook_is_escaped(moto_server: Server) -> None:
     assert html.count("<tr>") == 3
 
 
-def test_an_inferred_schema_shows_no_values_in_its_repr_and_survives_pickling(moto_server: Server) -> None:
-    table = moto_server.create()
-    moto_server.put(table, {"id": {"S": "VALUE"}, "x": {"NULL": True}})
-    inferred = infer(moto_server, table)
+def test_an_inferred_schema_shows_no_values_in_its_repr_and_survives_pickling(local_server: Server) -> None:
+    table = local_server.create()
+    local_server.put(table, {"id": {"S": "VALUE"}, "x": {"NULL": True}})
+    inferred = infer(local_server, table)
     assert repr(inferred) == (
         f"InferredSchema(Table '{table}': 1 item sampled, {inferred.read_units:g} read units, 2 columns, 1 warning)"
     )
     assert pickle.loads(pickle.dumps(inferred)) == inferred
 
 
-def test_warnings_are_logged_as_one_without_values(moto_server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    table = moto_server.create()
-    moto_server.put(
+def test_warnings_are_logged_as_one_without_values(local_server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    table = local_server.create()
+    local_server.put(
         table, {"id": {"S": "VALUE"}, **{f"a{n:02d}": {"NULL": True} for n in range(25)}, "m": {"L": [{"S": "VALUE"}]}}
     )
     with caplog.at_level(logging.DEBUG, "spark_dynamo"):
-        inferred = infer(moto_server, table)
+        inferred = infer(local_server, table)
         assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
         inferred.log_warnings()
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -387,8 +387,8 @@ def test_warnings_are_logged_as_one_without_values(moto_server: Server, caplog: 
     assert "VALUE" not in caplog.text
 
 
-def test_nothing_is_logged_where_nothing_is_guessed(moto_server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    table = moto_server.create()
-    moto_server.put(table, {"id": {"S": "a"}})
-    infer(moto_server, table).log_warnings()
+def test_nothing_is_logged_where_nothing_is_guessed(local_server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    table = local_server.create()
+    local_server.put(table, {"id": {"S": "a"}})
+    infer(local_server, table).log_warnings()
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

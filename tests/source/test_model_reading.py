@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from pyspark.sql import SparkSession
@@ -64,10 +64,9 @@ def comparable(rows: Sequence[Mapping[str, Any]]) -> list[Item]:
     return sorted(found, key=lambda row: (row["customer"], row["day"]))
 
 
-@pytest.fixture(scope="module", params=["moto_server", "aws_server"])
-def orders(request: pytest.FixtureRequest) -> tuple[Server, str]:
+@pytest.fixture(scope="module")
+def orders(server: Server) -> tuple[Server, str]:
     """A table with items of all versions."""
-    server: Server = request.getfixturevalue(request.param)
     table = server.create("customer:S", "day:N", INDEXES)
     server.put(table, *(item_of(row, VERSIONS[number % 5]) for number, row in enumerate(ROWS)))
     return server, table
@@ -124,7 +123,6 @@ def decoder(
     )
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.lists(pages, min_size=1, max_size=2), st.sampled_from(["Items", "Responses", "Item"]), st.booleans())
 def test_rows_are_the_same_whatever_version_each_item_has(
     answers: list[list[tuple[Item, int | None]]], envelope: EnvelopeName, spaces: bool
@@ -257,24 +255,24 @@ def test_explain_tells_what_happens_to_items(orders: tuple[Server, str]) -> None
     assert plan.versions == "version 3 of model Current; any other version is an error"
 
 
-def test_without_migrations_all_is_asked_of_dynamodb(aws_server: Server) -> None:
-    table = aws_server.create("customer:S", "day:N", INDEXES)
-    aws_server.put(table, *(item_of(row, 3) for row in ROWS))
+def test_without_migrations_all_is_asked_of_dynamodb(dynoxide_server: Server) -> None:
+    table = dynoxide_server.create("customer:S", "day:N", INDEXES)
+    dynoxide_server.put(table, *(item_of(row, 3) for row in ROWS))
     model = f"{Current.__module__}:Current"
     reader, rows = read(
-        aws_server, table, filter="status = 'OPEN' AND cents > 100", columns="customer,day", model=model
+        dynoxide_server, table, filter="status = 'OPEN' AND cents > 100", columns="customer,day", model=model
     )
     assert reader.access.index == "by-status"
     assert "FilterExpression" in reader.access.parameters
     assert comparable(rows) == comparable(
         [{name: row[name] for name in KEYS} for row in ROWS if row["status"] == "OPEN" and row["cents"] > 100]
     )
-    aws_server.put(table, item_of({**ROWS[0], "day": 99}, 2))
+    dynoxide_server.put(table, item_of({**ROWS[0], "day": 99}, 2))
     with pytest.raises(
         MigrationError,
         match=r"item {customer='c0', day=Decimal\('99'\)} of version 2, model Current: there is no migration",
     ):
-        read(aws_server, table, columns="customer,day", model=model)
+        read(dynoxide_server, table, columns="customer,day", model=model)
 
 
 # ---------------------------------------------------------------------------------------------------- what can't be upgraded
@@ -361,16 +359,16 @@ def test_modes_of_a_whole_read(server: Server) -> None:
 # ---------------------------------------------------------------------------------------------------- models that are none
 
 
-def test_models_that_cant_be_read_by_are_refused_at_once(moto_server: Server) -> None:
-    table = moto_server.create("customer:S", "day:N")
+def test_models_that_cant_be_read_by_are_refused_at_once(local_server: Server) -> None:
+    table = local_server.create("customer:S", "day:N")
     with pytest.raises(OptionError, match="'model' names 'Ordre' in module .*; did you mean 'Order'"):
-        read(moto_server, table, model=MODEL.replace("Order", "Ordre"))
+        read(local_server, table, model=MODEL.replace("Order", "Ordre"))
     with pytest.raises(OptionError, match="'model' needs columns, and itemFormat 'json' has none"):
-        read(moto_server, table, itemFormat="json")
+        read(local_server, table, itemFormat="json")
 
 
 def test_a_gap_in_the_migrations_is_known_before_anything_is_read(
-    moto_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "orders_with_a_gap.py").write_text(
         "from typing import ClassVar\n"
@@ -383,18 +381,18 @@ def test_a_gap_in_the_migrations_is_known_before_anything_is_read(
         "def first(item): return item\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    table = moto_server.create()
+    table = local_server.create()
     with pytest.raises(MigrationError, match="there is no migration from version 2 on the way to version 3"):
-        read(moto_server, table, model="orders_with_a_gap:Order")
+        read(local_server, table, model="orders_with_a_gap:Order")
 
 
 # ---------------------------------------------------------------------------------------------------- workers
 
 
-def test_a_worker_imports_the_model_only_for_older_items(python: Callable[..., Any], moto_server: Server) -> None:
-    table = moto_server.create("customer:S", "day:N")
-    moto_server.put(table, item_of(ROWS[0], 3))
-    source = DynamoDataSource({**moto_server.options, "model": MODEL, "table": table, "filter": "cents >= 0"})
+def test_a_worker_imports_the_model_only_for_older_items(python: Callable[..., Any], local_server: Server) -> None:
+    table = local_server.create("customer:S", "day:N")
+    local_server.put(table, item_of(ROWS[0], 3))
+    source = DynamoDataSource({**local_server.options, "model": MODEL, "table": table, "filter": "cents >= 0"})
     reader = source.reader(source.schema())
     code = f"""
 import pickle, sys
@@ -404,7 +402,7 @@ print([name for name in ["pydantic", "tests.source.versioned"] if name in sys.mo
 """
     root = str(Path.cwd())
     assert python(code, PYTHONPATH=root).stdout.split("\n")[:2] == ["[0]", "[]"]
-    moto_server.put(table, item_of(ROWS[4], None))
+    local_server.put(table, item_of(ROWS[4], None))
     assert python(code, PYTHONPATH=root).stdout.split("\n")[:2] == ["[0, 4]", "['pydantic', 'tests.source.versioned']"]
     broken = python(code.replace("tests.source.versioned", "tests.source.versionad"), PYTHONPATH=root)
     assert "Spark's worker met an item of an older version and can't import the model from module" in broken.stderr

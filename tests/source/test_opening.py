@@ -16,11 +16,11 @@ def operations(proxy: FaultyServer) -> dict[str, int]:
     return dict(Counter(operation for operation, _, _ in proxy.log))
 
 
-def test_a_table_costs_one_description_and_the_sample(moto_server: Server) -> None:
-    table = moto_server.create()
-    moto_server.put(table, *({"id": {"S": str(number)}, "n": {"N": "1"}} for number in range(40)))
-    with faulty_server(moto_server.endpoint) as proxy:
-        options = {**moto_server.options, "endpointUrl": proxy.endpoint, "path": table, "samplingSize": "4"}
+def test_a_table_costs_one_description_and_the_sample(local_server: Server) -> None:
+    table = local_server.create()
+    local_server.put(table, *({"id": {"S": str(number)}, "n": {"N": "1"}} for number in range(40)))
+    with faulty_server(local_server.endpoint) as proxy:
+        options = {**local_server.options, "endpointUrl": proxy.endpoint, "path": table, "samplingSize": "4"}
         source = DynamoDataSource(options)
         schema = source.schema()
         assert operations(proxy)["DescribeTable"] == 1
@@ -31,9 +31,9 @@ def test_a_table_costs_one_description_and_the_sample(moto_server: Server) -> No
         assert len(proxy.log) == asked
 
 
-def test_a_given_schema_costs_one_description(moto_server: Server) -> None:
-    table = moto_server.create()
-    with faulty_server(moto_server.endpoint) as proxy:
-        source = DynamoDataSource({**moto_server.options, "endpointUrl": proxy.endpoint, "path": table})
+def test_a_given_schema_costs_one_description(local_server: Server) -> None:
+    table = local_server.create()
+    with faulty_server(local_server.endpoint) as proxy:
+        source = DynamoDataSource({**local_server.options, "endpointUrl": proxy.endpoint, "path": table})
         source.reader(StructType().add("id", "string")).partitions()
         assert operations(proxy) == {"DescribeTable": 1}

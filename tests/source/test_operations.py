@@ -66,29 +66,29 @@ def test_whole_items_are_deleted_by_the_keys_in_them(server: Server) -> None:
     assert [item["id"]["S"] for item in server.items(table)] == ["b"]
 
 
-def test_a_key_without_a_value_deletes_nothing(moto_server: Server) -> None:
-    table = moto_server.create("id:S", "day:N")
-    moto_server.put(table, {"id": {"S": "a"}, "day": {"N": "1"}})
+def test_a_key_without_a_value_deletes_nothing(local_server: Server) -> None:
+    table = local_server.create("id:S", "day:N")
+    local_server.put(table, {"id": {"S": "a"}, "day": {"N": "1"}})
     batch = pa.record_batch({"id": ["a", None], "day": [1, 1], "note": ["x", "y"]})
     with pytest.raises(InvalidItemError, match="a key attribute must not be NULL"):
-        delete(moto_server, table, batch, KEYS)
-    assert len(moto_server.items(table)) == 1
+        delete(local_server, table, batch, KEYS)
+    assert len(local_server.items(table)) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_deletes_survive_faults(moto_server: Server, seed: int) -> None:
+def test_deletes_survive_faults(local_server: Server, seed: int) -> None:
     """An answer that is lost after the deletes took effect is no matter: they are safe to repeat."""
-    table = moto_server.create("id:S", "day:N")
-    moto_server.put(table, *({"id": {"S": f"item-{number}"}, "day": {"N": "1"}} for number in range(120)))
+    table = local_server.create("id:S", "day:N")
+    local_server.put(table, *({"id": {"S": f"item-{number}"}, "day": {"N": "1"}} for number in range(120)))
     faults = ["ThrottlingException", "InternalServerError", "answer lost", "reset before the answer", "wrong CRC32"]
-    with faulty_server(moto_server.endpoint, sometimes(faults, seed=seed, probability=0.5)) as proxy:
+    with faulty_server(local_server.endpoint, sometimes(faults, seed=seed, probability=0.5)) as proxy:
         writer = Server("faulty", proxy.endpoint).writer(table, KEYS, operation="delete")
         batch = pa.record_batch(
             {"id": [f"item-{number}" for number in range(100)], "day": [1] * 100, "note": ["x"] * 100}
         )
         assert writer.write(iter([batch])).items == 100
         assert proxy.faults
-    assert len(moto_server.items(table)) == 20
+    assert len(local_server.items(table)) == 20
 
 
 # ------------------------------------------------------------------------------------------------- through Spark
@@ -99,6 +99,7 @@ def values_of(server: Server, table: str, name: str) -> dict[str, Any]:
     return {item["id"]["S"]: next(iter(item[name].values())) if name in item else None for item in server.items(table)}
 
 
+@pytest.mark.slow
 def test_inserts_that_are_refused_can_be_read_back(spark: SparkSession, server: Server, tmp_path: Path) -> None:
     table = server.create()
     server.put(table, {"id": {"S": "a"}, "n": {"N": "1"}}, {"id": {"S": "b"}, "n": {"N": "1"}})
@@ -140,19 +141,19 @@ def test_each_row_names_its_operation(spark: SparkSession, server: Server) -> No
     assert all("op" not in item for item in server.items(table))
 
 
-def test_bad_rows_are_mended_and_written_again(spark: SparkSession, moto_server: Server, tmp_path: Path) -> None:
-    table = moto_server.create()
+def test_bad_rows_are_mended_and_written_again(spark: SparkSession, local_server: Server, tmp_path: Path) -> None:
+    table = local_server.create()
     frame = spark.range(40).selectExpr("string(id) id", "if(id % 20 = 7, double('NaN'), id) n", "repeat('x', 9) text")
-    write(frame, moto_server, table, badItems=str(tmp_path))
-    assert len(moto_server.items(table)) == 38
+    write(frame, local_server, table, badItems=str(tmp_path))
+    assert len(local_server.items(table)) == 38
     lines = spark.read.option("recursiveFileLookup", "true").text(str(tmp_path))
     bad = lines.selectExpr("get_json_object(value, '$.item') AS item", "get_json_object(value, '$.unfit.n') AS unfit")
     assert [row.unfit for row in bad.collect()] == ["nan", "nan"]
     mended = bad.selectExpr("""concat(substring(item, 1, length(item) - 1), ',"n":{"N":"-1"}}') AS item""")
-    write(mended, moto_server, table, itemFormat="json")
-    found = values_of(moto_server, table, "n")
+    write(mended, local_server, table, itemFormat="json")
+    found = values_of(local_server, table, "n")
     assert found == {str(number): str(-1 if number % 20 == 7 else number) for number in range(40)}
-    assert set(values_of(moto_server, table, "text").values()) == {"x" * 9}
+    assert set(values_of(local_server, table, "text").values()) == {"x" * 9}
 
 
 def test_an_overwrite_leaves_exactly_the_frame(spark: SparkSession, server: Server) -> None:
@@ -175,14 +176,14 @@ def test_an_overwrite_leaves_exactly_the_frame(spark: SparkSession, server: Serv
         assert all(item.keys() == {"id", "day", "note"} and item["id"] == {"S": "b"} for item in items)
 
 
-def test_a_view_takes_inserts_in_sql(spark: SparkSession, moto_server: Server) -> None:
-    table = moto_server.create()
-    options = {**moto_server.options, "table": table, "operation": "insert", "conditionFailed": "skip"}
+def test_a_view_takes_inserts_in_sql(spark: SparkSession, local_server: Server) -> None:
+    table = local_server.create()
+    options = {**local_server.options, "table": table, "operation": "insert", "conditionFailed": "skip"}
     listed = ", ".join(f"{name} '{value}'" for name, value in options.items())
     spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW orders (id STRING, n BIGINT) USING `dynamo-meta` OPTIONS ({listed})")
     spark.sql("INSERT INTO orders VALUES ('a', 1), ('b', 2)")
     spark.sql("INSERT INTO orders VALUES ('a', 3), ('c', 4)")
-    assert values_of(moto_server, table, "n") == {"a": "1", "b": "2", "c": "4"}
+    assert values_of(local_server, table, "n") == {"a": "1", "b": "2", "c": "4"}
 
 
 def by_id(server: Server, table: str) -> dict[str, Any]:
@@ -279,36 +280,38 @@ def test_a_table_is_created_with_the_columns_types(spark: SparkSession, server: 
     assert server.items(table) == [{"id": {"S": "a"}, "day": {"N": "7"}, "n": {"N": "1.5"}}]
 
 
-def test_a_table_with_other_keys_is_an_error(moto_server: Server) -> None:
-    options = options_of(moto_server, partitionKey="id")
+def test_a_table_with_other_keys_is_an_error(local_server: Server) -> None:
+    options = options_of(local_server, partitionKey="id")
     ensure_target(options, KEYS)
-    other = SourceOptions({**moto_server.options, "table": options.table, "createTable": "true", "partitionKey": "day"})
+    other = SourceOptions(
+        {**local_server.options, "table": options.table, "createTable": "true", "partitionKey": "day"}
+    )
     with pytest.raises(
         ConfigurationError, match=r"exists with partition key 'id' \(S\), and partition key 'day' \(N\) is"
     ):
         ensure_target(other, KEYS)
 
 
-def test_columns_that_can_be_no_key_are_named(moto_server: Server) -> None:
+def test_columns_that_can_be_no_key_are_named(local_server: Server) -> None:
     schema = StructType().add("id", "string").add("flag", "boolean").add("list", ArrayType(StringType()))
     with pytest.raises(
         OptionError, match=r"'partitionKey' is 'idd', and the frame has no such column; did you mean 'id'\?"
     ):
-        ensure_target(options_of(moto_server, partitionKey="idd"), schema)
+        ensure_target(options_of(local_server, partitionKey="idd"), schema)
     with pytest.raises(SchemaError, match="Field 'flag': BOOLEAN can be no key"):
-        ensure_target(options_of(moto_server, partitionKey="id", sortKey="flag"), schema)
+        ensure_target(options_of(local_server, partitionKey="id", sortKey="flag"), schema)
     with pytest.raises(SchemaError, match=r"Field 'list': array<string> can be no key"):
-        ensure_target(options_of(moto_server, partitionKey="list"), schema)
+        ensure_target(options_of(local_server, partitionKey="list"), schema)
 
 
-def test_metadata_tables_are_not_created_by_a_write(moto_server: Server) -> None:
+def test_metadata_tables_are_not_created_by_a_write(local_server: Server) -> None:
     options = SourceOptions(
-        {**moto_server.options, "table": "pipeline_config", "createTable": "true", "partitionKey": "pipeline_id"}
+        {**local_server.options, "table": "pipeline_config", "createTable": "true", "partitionKey": "pipeline_id"}
     )
     with pytest.raises(OptionError, match=r"is not for 'pipeline_config'; sd.create_tables\(\) creates it"):
         ensure_target(options, StructType().add("pipeline_id", "string"))
 
 
-def test_without_create_table_a_missing_table_is_an_error(spark: SparkSession, moto_server: Server) -> None:
+def test_without_create_table_a_missing_table_is_an_error(spark: SparkSession, local_server: Server) -> None:
     with pytest.raises(AnalysisException, match="DynamoDB has no table 'test-none'"):
-        write(spark.sql("SELECT 'a' AS id"), moto_server, "test-none")
+        write(spark.sql("SELECT 'a' AS id"), local_server, "test-none")

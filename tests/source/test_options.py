@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 import pickle
 from functools import partial
 from typing import Any
 
 import pytest
 
-import spark_dynamo.source.options
 from spark_dynamo.errors import ConfigurationError, OptionError
 from spark_dynamo.source.explain import explain_read
 from spark_dynamo.source.inference import infer_schema
@@ -21,10 +19,6 @@ SECRET = "s3cr3t-value"
 
 def options(**given: str) -> SourceOptions:
     return SourceOptions({"table": "orders", **given})
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.source.options).failed == 0
 
 
 def snake_case(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import doctest
 import logging
 import threading
 import time
@@ -79,12 +78,6 @@ def fill(server: Server, table: str, *items: Item) -> None:
 
 def texts_of(server: Server, table: str, *names: str) -> set[tuple[Any, ...]]:
     return {tuple(next(iter(item[name].values())) for name in names) for item in server.items(table)}
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    results = doctest.testmod(spark_dynamo.source.overwrite)
-    assert results.attempted
-    assert results.failed == 0
 
 
 def test_items_whose_keys_no_task_wrote_are_deleted(server: Server) -> None:
@@ -182,25 +175,25 @@ def test_number_keys_are_known_again_in_whatever_form(server: Server, frame: str
     assert {Decimal(text) for (text,) in texts_of(server, table, "n")} == set(map(Decimal, kept))
 
 
-def test_moments_as_keys_are_known_again(moto_server: Server) -> None:
-    table = moto_server.create("day:S", "at:S")
+def test_moments_as_keys_are_known_again(local_server: Server) -> None:
+    table = local_server.create("day:S", "at:S")
     fill(
-        moto_server,
+        local_server,
         table,
         *({"day": {"S": f"2026-01-0{day}"}, "at": {"S": f"2026-01-0{day}T00:00:00.000000+00:00"}} for day in (1, 2, 3)),
     )
     moment = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
     frame = pa.record_batch({"day": [moment.date()], "at": pa.array([moment], pa.timestamp("us", "UTC"))})
-    overwrite(moto_server, table, [field("day", "date"), field("at", "timestamp")], frame)
-    assert texts_of(moto_server, table, "day") == {("2026-01-02",)}
+    overwrite(local_server, table, [field("day", "date"), field("at", "timestamp")], frame)
+    assert texts_of(local_server, table, "day") == {("2026-01-02",)}
 
 
-def test_an_empty_frame_empties_the_table(moto_server: Server) -> None:
-    table = moto_server.create("id:S")
-    fill(moto_server, table, *({"id": {"S": f"item-{number}"}} for number in range(60)))
-    assert overwrite(moto_server, table, [field("id", "string")]).items == 60
-    assert overwrite(moto_server, table, [field("id", "string")], confirmed=True).scanned == 0
-    assert not moto_server.items(table)
+def test_an_empty_frame_empties_the_table(local_server: Server) -> None:
+    table = local_server.create("id:S")
+    fill(local_server, table, *({"id": {"S": f"item-{number}"}} for number in range(60)))
+    assert overwrite(local_server, table, [field("id", "string")]).items == 60
+    assert overwrite(local_server, table, [field("id", "string")], confirmed=True).scanned == 0
+    assert not local_server.items(table)
 
 
 def test_names_that_expressions_do_not_take_are_keys_as_well(server: Server) -> None:
@@ -216,9 +209,9 @@ def test_names_that_expressions_do_not_take_are_keys_as_well(server: Server) -> 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("confirmed", [False, True])
-def test_an_overwrite_survives_faults(moto_server: Server, seed: int, confirmed: bool) -> None:
-    table = moto_server.create("id:S")
-    fill(moto_server, table, *({"id": {"S": f"item-{number}"}} for number in range(200)))
+def test_an_overwrite_survives_faults(local_server: Server, seed: int, confirmed: bool) -> None:
+    table = local_server.create("id:S")
+    fill(local_server, table, *({"id": {"S": f"item-{number}"}} for number in range(200)))
     faults = [
         "ThrottlingException",
         "InternalServerError",
@@ -229,9 +222,9 @@ def test_an_overwrite_survives_faults(moto_server: Server, seed: int, confirmed:
         "empty page",
     ]
     frame = pa.record_batch({"id": [f"item-{number}" for number in range(0, 200, 2)]})
-    with faulty_server(moto_server.endpoint, sometimes(faults, seed=seed, probability=0.4)) as proxy:
+    with faulty_server(local_server.endpoint, sometimes(faults, seed=seed, probability=0.4)) as proxy:
         deleted = overwrite(
-            moto_server,
+            local_server,
             table,
             [field("id", "string")],
             frame,
@@ -242,23 +235,25 @@ def test_an_overwrite_survives_faults(moto_server: Server, seed: int, confirmed:
         assert proxy.faults
         assert deleted.items == 100
         assert deleted.retries
-    assert texts_of(moto_server, table, "id") == {(f"item-{number}",) for number in range(0, 200, 2)}
+    assert texts_of(local_server, table, "id") == {(f"item-{number}",) for number in range(0, 200, 2)}
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
 @pytest.mark.parametrize("refused", ["Scan", "BatchWriteItem"])
-def test_a_failure_midway_keeps_every_item_that_should_stay(moto_server: Server, confirmed: bool, refused: str) -> None:
-    table = moto_server.create("id:S")
-    fill(moto_server, table, *({"id": {"S": f"item-{number}"}} for number in range(200)))
+def test_a_failure_midway_keeps_every_item_that_should_stay(
+    local_server: Server, confirmed: bool, refused: str
+) -> None:
+    table = local_server.create("id:S")
+    fill(local_server, table, *({"id": {"S": f"item-{number}"}} for number in range(200)))
     frame = pa.record_batch({"id": [f"item-{number}" for number in range(50)]})
     counter = iter(range(1000))
 
     def choose(operation: str, request: Any) -> str | None:
         return "AccessDeniedException" if operation == refused and next(counter) == 2 else None
 
-    with faulty_server(moto_server.endpoint, choose) as proxy, pytest.raises(RequestFailedError) as caught:
+    with faulty_server(local_server.endpoint, choose) as proxy, pytest.raises(RequestFailedError) as caught:
         overwrite(
-            moto_server,
+            local_server,
             table,
             [field("id", "string")],
             frame,
@@ -267,13 +262,14 @@ def test_a_failure_midway_keeps_every_item_that_should_stay(moto_server: Server,
             confirmed=confirmed,
         )
     assert isinstance(caught.value, AccessDeniedError) or isinstance(caught.value.original_error, AccessDeniedError)
-    left = texts_of(moto_server, table, "id")
+    left = texts_of(local_server, table, "id")
     assert {(f"item-{number}",) for number in range(50)} <= left
     if refused == "Scan" and not confirmed:
         assert len(left) == 200  # nothing is deleted before all is looked at
-    assert overwrite(moto_server, table, [field("id", "string")], frame).items == len(left) - 50
+    assert overwrite(local_server, table, [field("id", "string")], frame).items == len(left) - 50
 
 
+@pytest.mark.server
 def test_it_gives_up_after_its_patience() -> None:
     with scripted_server(lambda operation, request: refusal("ThrottlingException")) as server:
         started = time.monotonic()
@@ -282,28 +278,28 @@ def test_it_gives_up_after_its_patience() -> None:
         assert time.monotonic() - started < 5
 
 
-def test_keys_of_another_write_delete_nothing(moto_server: Server) -> None:
-    table = moto_server.create("id:S")
-    fill(moto_server, table, {"id": {"S": "a"}})
-    described = describe_table(moto_server.client, table)
+def test_keys_of_another_write_delete_nothing(local_server: Server) -> None:
+    table = local_server.create("id:S")
+    fill(local_server, table, {"id": {"S": "a"}})
+    described = describe_table(local_server.client, table)
     parts = handed_over(described, [field("id", "string")], pa.record_batch({"id": ["a"]}))
     for seed, handed in ((bytes(32), parts), (SEED, [*parts, b""])):
         with pytest.raises(DynamoDBWrapperError, match="not of this write"):
-            delete_others(moto_server.connection, described, table, handed, seed, confirmed=True)
-    assert len(moto_server.items(table)) == 1
+            delete_others(local_server.connection, described, table, handed, seed, confirmed=True)
+    assert len(local_server.items(table)) == 1
 
 
-def test_a_budget_is_kept(aws_server: Server) -> None:
-    table = aws_server.create("id:S")
-    fill(aws_server, table, *({"id": {"S": f"item-{number}"}} for number in range(100)))
+def test_a_budget_is_kept(dynoxide_server: Server) -> None:
+    table = dynoxide_server.create("id:S")
+    fill(dynoxide_server, table, *({"id": {"S": f"item-{number}"}} for number in range(100)))
     started = time.monotonic()
-    deleted = overwrite(aws_server, table, [field("id", "string")], write_units=60.0, confirmed=True)
+    deleted = overwrite(dynoxide_server, table, [field("id", "string")], write_units=60.0, confirmed=True)
     assert deleted.items == 100
     assert time.monotonic() - started > 1.0
     large = {"text": {"S": "x" * 3_000}}  # an item that costs 1 unit to read
-    fill(aws_server, table, *({"id": {"S": f"item-{number}"}, **large} for number in range(40)))
+    fill(dynoxide_server, table, *({"id": {"S": f"item-{number}"}, **large} for number in range(40)))
     started = time.monotonic()
-    deleted = overwrite(aws_server, table, [field("id", "string")], read_units=30.0)
+    deleted = overwrite(dynoxide_server, table, [field("id", "string")], read_units=30.0)
     assert (deleted.scanned, deleted.items) == (40, 40)
     assert time.monotonic() - started > 0.6
 
@@ -336,23 +332,24 @@ def test_a_large_table_is_overwritten_by_its_name_only() -> None:
 
 
 @pytest.mark.parametrize("size_known", [False, True])
-def test_as_many_items_are_deleted_as_are_allowed(moto_server: Server, size_known: bool) -> None:
-    table = moto_server.create("id:S")
-    fill(moto_server, table, *({"id": {"S": f"item-{number}"}} for number in range(50)))
+def test_as_many_items_are_deleted_as_are_allowed(local_server: Server, size_known: bool) -> None:
+    table = local_server.create("id:S")
+    fill(local_server, table, *({"id": {"S": f"item-{number}"}} for number in range(50)))
     frame = pa.record_batch({"id": ["item-7"]})
     arguments: dict[str, Any] = {"unconfirmed_items": 48, "size_known": size_known}
     with pytest.raises(
         OptionError, match=f"table '{table}' has all items of the frame now, but also more than 48 others"
     ):
-        overwrite(moto_server, table, [field("id", "string")], frame, **arguments)
-    assert len(moto_server.items(table)) == 50
+        overwrite(local_server, table, [field("id", "string")], frame, **arguments)
+    assert len(local_server.items(table)) == 50
     assert (
-        overwrite(moto_server, table, [field("id", "string")], frame, **arguments | {"unconfirmed_items": 49}).items
+        overwrite(local_server, table, [field("id", "string")], frame, **arguments | {"unconfirmed_items": 49}).items
         == 49
     )
-    assert texts_of(moto_server, table, "id") == {("item-7",)}
+    assert texts_of(local_server, table, "id") == {("item-7",)}
 
 
+@pytest.mark.server
 def test_more_items_than_dynamodb_told_of_are_not_deleted_unconfirmed() -> None:
     """What DescribeTable tells may be hours old."""
     with scripted_server(Counted(UNCONFIRMED_ITEMS + 1)) as server:

@@ -153,9 +153,9 @@ def test_budgets(plan: Plan) -> None:
     assert plan(readRatio=0.5, maxReadUnits=10).units_per_second == 10
 
 
-def test_a_ratio_needs_a_throughput(aws_server: Server) -> None:
-    table = aws_server.create()
+def test_a_ratio_needs_a_throughput(dynoxide_server: Server) -> None:
+    table = dynoxide_server.create()
     with pytest.raises(
         OptionError, match=r"needs the throughput of table 'test-\w+', which the server doesn't tell; give"
     ):
-        explain_read(table, SCHEMA, **aws_server.options, readRatio=0.5)
+        explain_read(table, SCHEMA, **dynoxide_server.options, readRatio=0.5)

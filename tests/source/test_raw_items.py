@@ -54,7 +54,8 @@ def raw_pages(server: Server, table: str) -> bytes:
 def test_items_go_from_table_to_table_as_they_are(spark: SparkSession, server: Server, item_format: str) -> None:
     source, target = server.create("id:S", "n:N"), server.create("id:S", "n:N")
     server.put(source, *(to_boto({"M": item})["M"] for item in ITEMS))
-    decoded = ItemDecoder(item_format, table=source).decode(raw_pages(server, source))
+    pages = raw_pages(server, source)  # once: dynoxide names an item's attributes in another order each time
+    decoded = ItemDecoder(item_format, table=source).decode(pages)
     frame = spark.createDataFrame(pa.Table.from_batches([decoded]), item_schema(item_format)).repartition(2)
     assert frame.schema.fields[0].dataType == item_schema(item_format)["item"].dataType
     through_spark = frame.toArrow().to_batches()
@@ -64,16 +65,17 @@ def test_items_go_from_table_to_table_as_they_are(spark: SparkSession, server: S
     assert the_same(written) == the_same(kept)
     assert the_same(kept) == the_same(ITEMS)
     if item_format == "json":
-        assert all(text.encode() in raw_pages(server, source) for text in decoded.column("item").to_pylist())
+        assert all(text.encode() in pages for text in decoded.column("item").to_pylist())
 
 
-def test_json_is_what_spark_reads_as_json(spark: SparkSession, moto_server: Server) -> None:
-    table = moto_server.create()
-    moto_server.put(table, {"id": {"S": "a"}, "price": {"N": "1.50"}})
-    batch = ItemDecoder("json", table=table).decode(raw_pages(moto_server, table))
+def test_json_is_what_spark_reads_as_json(spark: SparkSession, local_server: Server) -> None:
+    table = local_server.create()
+    # AWS trims a number's trailing zeros, says its guide, and so does dynoxide; moto keeps the text that was put
+    local_server.put(table, {"id": {"S": "a"}, "price": {"N": "1.50"}})
+    batch = ItemDecoder("json", table=table).decode(raw_pages(local_server, table))
     frame = spark.createDataFrame(pa.Table.from_batches([batch]), item_schema("json"))
     found = frame.selectExpr("get_json_object(item, '$.id.S') id", "get_json_object(item, '$.price.N') price")
-    assert found.collect() == [("a", "1.50")]
+    assert found.collect() == [("a", "1.5" if local_server.name == "dynoxide" else "1.50")]
 
 
 def test_binary_and_number_keys(server: Server) -> None:
@@ -89,12 +91,12 @@ def test_binary_and_number_keys(server: Server) -> None:
     assert (message.items, message.duplicates) == (1, 1)
 
 
-def test_many_large_texts_are_cut_into_slices_and_requests(moto_server: Server) -> None:
-    table = moto_server.create()
+def test_many_large_texts_are_cut_into_slices_and_requests(local_server: Server) -> None:
+    table = local_server.create()
     items = [{"id": {"S": f"{number}"}, "v": {"S": "é" * 100_000}} for number in range(60)]
     texts = [json.dumps(item, ensure_ascii=False) for item in items]
-    put_writer(moto_server, table, "json").write(iter([texts_of(*texts), texts_of()]))
-    assert the_same(moto_server.items(table)) == the_same(items)
+    put_writer(local_server, table, "json").write(iter([texts_of(*texts), texts_of()]))
+    assert the_same(local_server.items(table)) == the_same(items)
 
 
 GOOD = {"id": {"S": "good"}}
@@ -119,28 +121,30 @@ GOOD = {"id": {"S": "good"}}
         ('{"id":{"S":"a"},"v":{"S":"' + "x" * 409_600 + '"}}', "the item is 409,604 bytes, and DynamoDB takes at most"),
     ],
 )
-def test_nothing_is_sent_where_one_text_is_no_item(moto_server: Server, text: str, sentence: str) -> None:
-    table = moto_server.create()
+def test_nothing_is_sent_where_one_text_is_no_item(local_server: Server, text: str, sentence: str) -> None:
+    table = local_server.create()
     with pytest.raises(InvalidItemError, match=sentence):
-        put_writer(moto_server, table, "json").write(iter([texts_of(*[GOOD] * 3, text)]))
+        put_writer(local_server, table, "json").write(iter([texts_of(*[GOOD] * 3, text)]))
     with pytest.raises(DuplicateKeyError):
-        put_writer(moto_server, table, "json").write(iter([texts_of(*[GOOD] * 3)]))
-    assert moto_server.items(table) == []
+        put_writer(local_server, table, "json").write(iter([texts_of(*[GOOD] * 3)]))
+    assert local_server.items(table) == []
 
 
 @pytest.mark.parametrize("attribute", ['{"N":"abc"}', '{"SS":[]}', '{"M":{"v":{"N":"' + "9" * 39 + '"}}}'])
-def test_contents_that_dynamodb_refuses_are_found_before_anything_is_sent(moto_server: Server, attribute: str) -> None:
-    table = moto_server.create()
+def test_contents_that_dynamodb_refuses_are_found_before_anything_is_sent(local_server: Server, attribute: str) -> None:
+    table = local_server.create()
     with pytest.raises(InvalidItemError, match="Row {id='bad'} can't be written to table .*: attribute 'v' is "):
-        put_writer(moto_server, table, "json").write(iter([texts_of(GOOD, '{"id":{"S":"bad"},"v":' + attribute + "}")]))
-    assert moto_server.items(table) == []
+        put_writer(local_server, table, "json").write(
+            iter([texts_of(GOOD, '{"id":{"S":"bad"},"v":' + attribute + "}")])
+        )
+    assert local_server.items(table) == []
 
 
-def test_large_arrow_types_are_taken_too(moto_server: Server) -> None:
-    table = moto_server.create()
+def test_large_arrow_types_are_taken_too(local_server: Server) -> None:
+    table = local_server.create()
     column = pa.array([json.dumps(GOOD)], pa.large_string())
-    put_writer(moto_server, table, "json").write(iter([pa.record_batch({"item": column})]))
-    assert moto_server.items(table) == [GOOD]
+    put_writer(local_server, table, "json").write(iter([pa.record_batch({"item": column})]))
+    assert local_server.items(table) == [GOOD]
 
 
 @pytest.mark.parametrize(

@@ -247,16 +247,16 @@ def test_a_table_without_a_schema_is_inferred(spark: SparkSession, server: Serve
     assert sorted(map(tuple, narrow.collect())) == [(1, "a"), (2, "b")]
 
 
-def test_modes(spark: SparkSession, moto_server: Server) -> None:
-    table = moto_server.create()
-    moto_server.put(
-        table, {"id": {"S": "good"}, "n": {"N": "1"}}, {"id": {"S": "bad"}, "n": {"S": "x"}, "m": {"N": "1.0"}}
+def test_modes(spark: SparkSession, local_server: Server) -> None:
+    table = local_server.create()
+    local_server.put(
+        table, {"id": {"S": "good"}, "n": {"N": "1"}}, {"id": {"S": "bad"}, "n": {"S": "x"}, "m": {"N": "1.5"}}
     )
-    reader = spark.read.format("dynamo-meta").options(**moto_server.options)
+    reader = spark.read.format("dynamo-meta").options(**local_server.options)
     schema = "id STRING NOT NULL, n BIGINT, _corrupt_record STRING"
     permissive = reader.option("mode", "PERMISSIVE").schema(schema).load(table).orderBy("id").collect()
     assert [tuple(row)[:2] for row in permissive] == [("bad", None), ("good", 1)]
-    assert json.loads(permissive[0]["_corrupt_record"]) == {"id": {"S": "bad"}, "n": {"S": "x"}, "m": {"N": "1.0"}}
+    assert json.loads(permissive[0]["_corrupt_record"]) == {"id": {"S": "bad"}, "n": {"S": "x"}, "m": {"N": "1.5"}}
     assert permissive[1]["_corrupt_record"] is None
     dropped = reader.option("mode", "DROPMALFORMED").schema("id STRING, n BIGINT").load(table).collect()
     assert [tuple(row) for row in dropped] == [("good", 1)]
@@ -265,15 +265,15 @@ def test_modes(spark: SparkSession, moto_server: Server) -> None:
     assert [tuple(row) for row in nulls] == [("bad", None)]
 
 
-def test_a_corrupt_record_column_must_be_nullable_text(spark: SparkSession, moto_server: Server) -> None:
-    reader = spark.read.format("dynamo-meta").options(**moto_server.options, mode="PERMISSIVE")
+def test_a_corrupt_record_column_must_be_nullable_text(spark: SparkSession, local_server: Server) -> None:
+    reader = spark.read.format("dynamo-meta").options(**local_server.options, mode="PERMISSIVE")
     with pytest.raises(AnalysisException, match="the column for corrupt records must be STRING and nullable"):
-        reader.schema("id STRING, _corrupt_record BIGINT").load(moto_server.create()).collect()
+        reader.schema("id STRING, _corrupt_record BIGINT").load(local_server.create()).collect()
 
 
-def test_columns_that_are_not_there_are_named(spark: SparkSession, moto_server: Server) -> None:
-    reader = spark.read.format("dynamo-meta").options(**moto_server.options)
-    table = moto_server.create()
+def test_columns_that_are_not_there_are_named(spark: SparkSession, local_server: Server) -> None:
+    reader = spark.read.format("dynamo-meta").options(**local_server.options)
+    table = local_server.create()
     with pytest.raises(
         AnalysisException, match=r"Option 'columns' names 'idd', and there is no such column; did you mean"
     ):
@@ -302,6 +302,7 @@ def test_sql_with_a_temporary_view(spark: SparkSession, server: Server) -> None:
     assert spark.sql("SELECT sum(n) FROM items").first()[0] == 3
 
 
+@pytest.mark.slow
 def test_one_frame_used_twice_gives_all_rows_twice(spark: SparkSession, server: Server) -> None:
     table = server.create()
     server.put(table, *({"id": {"S": f"{n}"}, "n": {"N": f"{n}"}} for n in range(4)))

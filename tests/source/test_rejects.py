@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import doctest
 import gzip
 import json
 import os
@@ -21,8 +20,6 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, DoubleType, StringType, StructType
 
-import spark_dynamo.source.reject_lines
-import spark_dynamo.source.rejects
 from spark_dynamo.aws.objects import s3_client
 from spark_dynamo.aws.single_write import Refused
 from spark_dynamo.errors import InvalidItemError, OptionError
@@ -56,11 +53,6 @@ def bad_lines(table: str = "orders") -> list[bytes]:
     apart = ItemEncoder(SCHEMA, table=table, key_names=["id"]).encode_apart(batch)
     assert [bad.row for bad in apart.bad] == [0, 2]
     return [line_of_bad_row(table, "put", bad) for bad in apart.bad]
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.source.rejects).failed == 0
-    assert doctest.testmod(spark_dynamo.source.reject_lines).failed == 0
 
 
 # ---------------------------------------------------------------------------------------------------- lines
@@ -393,8 +385,8 @@ def test_a_table_holds_each_line_as_an_item(server: Server, sort: str | None) ->
     assert sort is None or first["part"]["S"].startswith("w/part-0000")
 
 
-def test_a_rejected_row_that_no_item_can_hold_is_compressed(aws_server: Server) -> None:
-    table = aws_server.create("pk:S")
+def test_a_rejected_row_that_no_item_can_hold_is_compressed(dynoxide_server: Server) -> None:
+    table = dynoxide_server.create("pk:S")
     texts = [
         json.dumps({"id": {"S": "large"}, "v": {"S": "x" * LARGEST_ITEM}}),
         '{"id":{"S":"set"},"v":{"SS":[]}}',
@@ -406,12 +398,12 @@ def test_a_rejected_row_that_no_item_can_hold_is_compressed(aws_server: Server) 
     # good as an item, but not as a map within one
     refused = Refused("insert", b'{"Item":' + texts[2].encode() + b"}", None, "there is an item with that key")
     with Destination.parse("badItems", f"dynamodb://{table}").open(
-        aws_server.connection, write_id="w", partition=0
+        dynoxide_server.connection, write_id="w", partition=0
     ) as rejects:
         for line in [*lines, line_of_refusal("orders", refused)]:
             rejects.add(line)
         rejects.publish()
-    found = aws_server.items(table)
+    found = dynoxide_server.items(table)
     items = [orjson.loads(gzip.decompress(item["item_gzip"]["B"])) for item in found]
     assert sorted(items, key=lambda item: item["id"]["S"]) == [orjson.loads(texts[row]) for row in (2, 0, 1)]
     assert all("item" not in item for item in found)

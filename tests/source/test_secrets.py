@@ -66,20 +66,21 @@ def test_errors_show_no_secret() -> None:
         assert is_hidden(repr(pickle.loads(pickle.dumps(caught.value)).__dict__))
 
 
-def test_logs_show_no_secret(moto_server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_show_no_secret(local_server: Server, caplog: pytest.LogCaptureFixture) -> None:
     from spark_dynamo.aws.client import raw_client
     from spark_dynamo.aws.requests import Requests
 
-    place = Connection("us-east-1", moto_server.endpoint, None, *SECRETS.values())
-    table = moto_server.create()
+    place = Connection("us-east-1", local_server.endpoint, None, *SECRETS.values())
+    table = local_server.create()
     with caplog.at_level(logging.DEBUG, "spark_dynamo"):
         Requests(place, table).send("Scan", b'{"TableName":"%s"}' % table.encode())
         raw_client(place)
     assert is_hidden(caplog.text)
 
 
-def test_plans_and_pages_of_the_spark_ui_show_no_secret(python: Callable[..., Any], moto_server: Server) -> None:
-    finished = python(UI, moto_server.endpoint, moto_server.create())
+@pytest.mark.jvm
+def test_plans_and_pages_of_the_spark_ui_show_no_secret(python: Callable[..., Any], local_server: Server) -> None:
+    finished = python(UI, local_server.endpoint, local_server.create())
     assert finished.returncode == 0, finished.stderr[-2000:]
     assert "/SQL/execution/?id=1" in finished.stdout
     assert "BatchScan" in finished.stdout

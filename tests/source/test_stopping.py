@@ -47,6 +47,7 @@ def stuck_server(backend: Server, kind: str, honest: tuple[str, ...] = _DESCRIPT
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+            "X-Amz-Date": "20260101T000000Z",
             "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, "
             "SignedHeaders=host, Signature=0",
         }
@@ -98,13 +99,13 @@ stopper.join()
     ],
 )
 def test_a_write_under_way_is_stopped(
-    moto_server: Server, driver: Driver, tmp_path: Path, how: str, kind: str, operation: str
+    local_server: Server, driver: Driver, tmp_path: Path, how: str, kind: str, operation: str
 ) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with stuck_server(moto_server, kind) as server:
+    with stuck_server(local_server, kind) as server:
         options = {**Server("stuck", server.endpoint).options, "operation": operation}
-        driver.begin(_WRITE, options=options, mode="append", table=moto_server.create(), pipe=str(pipe))
+        driver.begin(_WRITE, options=options, mode="append", table=local_server.create(), pipe=str(pipe))
         wait_until(lambda: len(server.writers()) == 2, "both tasks write")
         writers = server.writers()
         pipe.write_text(how)
@@ -120,13 +121,13 @@ def test_a_write_under_way_is_stopped(
 
 @pytest.mark.slow
 def test_what_the_tasks_share_their_budget_by_goes_with_a_write_that_is_stopped(
-    moto_server: Server, driver: Driver, tmp_path: Path
+    local_server: Server, driver: Driver, tmp_path: Path
 ) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with stuck_server(moto_server, "silent") as server:
+    with stuck_server(local_server, "silent") as server:
         options = {**Server("stuck", server.endpoint).options, "maxWriteUnits": "1000"}
-        driver.begin(_WRITE, options=options, mode="append", table=moto_server.create(), pipe=str(pipe))
+        driver.begin(_WRITE, options=options, mode="append", table=local_server.create(), pipe=str(pipe))
         wait_until(lambda: len(server.came) == 2, "both tasks write")
         assert len(ledgers(driver)) == 1
         pipe.write_text("spark.sparkContext.cancelAllJobs()")
@@ -142,14 +143,14 @@ query = frame.option("checkpointLocation", checkpoint).start(table)
 
 
 @pytest.mark.slow
-def test_a_stream_is_stopped(moto_server: Server, driver: Driver, tmp_path: Path) -> None:
-    table, options = moto_server.create(), {**moto_server.options, "maxWriteUnits": "100000"}
+def test_a_stream_is_stopped(local_server: Server, driver: Driver, tmp_path: Path) -> None:
+    table, options = local_server.create(), {**local_server.options, "maxWriteUnits": "100000"}
     driver.run(_STREAM, options=options, checkpoint=str(tmp_path), table=table)
     driver.run("while not query.recentProgress: query.awaitTermination(0.1)")
     driver.run("query.stop()")
-    assert len(moto_server.items(table)) >= 200
+    assert len(local_server.items(table)) >= 200
     assert len(ledgers(driver)) <= 1  # that of an epoch that has not ended
-    with stuck_server(moto_server, "silent") as server:
+    with stuck_server(local_server, "silent") as server:
         options = Server("stuck", server.endpoint).options
         driver.run(_STREAM, options=options, checkpoint=str(tmp_path), table=table)
         wait_until(lambda: len(server.writers()) == 2, "both tasks write")
@@ -163,12 +164,12 @@ def ledgers(driver: Driver) -> set[str]:
     return {name for name in driver.temporary_files if name.startswith("spark-dynamo-budget")}
 
 
-def test_ctrl_c_ends_the_driver_and_all_its_processes(moto_server: Server, driver: Driver, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_driver_and_all_its_processes(local_server: Server, driver: Driver, tmp_path: Path) -> None:
     """The last test with this driver."""
     os.mkfifo(tmp_path / "pipe")
-    with stuck_server(moto_server, "silent") as server:
+    with stuck_server(local_server, "silent") as server:
         options = Server("stuck", server.endpoint).options
-        table, pipe = moto_server.create(), str(tmp_path / "pipe")
+        table, pipe = local_server.create(), str(tmp_path / "pipe")
         driver.begin(_WRITE, options=options, mode="append", table=table, pipe=pipe)
         wait_until(lambda: len(server.writers()) == 2, "both tasks write")
         driver.interrupt()

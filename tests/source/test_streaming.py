@@ -61,8 +61,8 @@ class Stream:
 
 
 @pytest.fixture
-def stream(spark: SparkSession, moto_server: Server, tmp_path: Path) -> Stream:
-    return Stream(spark, moto_server, tmp_path)
+def stream(spark: SparkSession, local_server: Server, tmp_path: Path) -> Stream:
+    return Stream(spark, local_server, tmp_path)
 
 
 def epochs(query: StreamingQuery) -> list[tuple[int, int, int]]:
@@ -89,6 +89,7 @@ def test_a_restart_goes_on_at_the_checkpoint(stream: Stream) -> None:
     assert by_key(*stream.server.items(table)) == by_key(item("b", 2), item("c", 3), item("d", 2))
 
 
+@pytest.mark.slow
 def test_an_epoch_of_inserts_is_replayed(stream: Stream) -> None:
     table = stream.server.create()
     for first in (0, 40):
@@ -135,6 +136,7 @@ def test_an_epoch_of_all_operations_is_replayed(stream: Stream) -> None:
     assert [line["item"]["id"]["S"] for line in lines] == ["stale"]
 
 
+@pytest.mark.slow
 def test_a_replay_that_rejects_nothing_removes_what_the_epoch_had_rejected(stream: Stream) -> None:
     table, rejected = stream.server.create(), stream.folder / "rejected"
     stream.server.put(table, item("a", 0))
@@ -150,6 +152,7 @@ def test_a_replay_that_rejects_nothing_removes_what_the_epoch_had_rejected(strea
     assert not file.exists()
 
 
+@pytest.mark.slow
 def test_in_mode_complete_the_table_holds_exactly_the_result(stream: Stream) -> None:
     table = stream.server.create()
     stream.server.put(table, item("old", 0))
@@ -169,6 +172,7 @@ def test_in_mode_complete_the_table_holds_exactly_the_result(stream: Stream) -> 
     assert stream.server.items(table) == []
 
 
+@pytest.mark.slow
 def test_spark_has_no_mode_update_for_python_sinks_but_foreach_batch(stream: Stream) -> None:
     """The day Spark takes it, README and this test can forget about foreachBatch."""
     table = stream.server.create()
@@ -186,6 +190,7 @@ def test_spark_has_no_mode_update_for_python_sinks_but_foreach_batch(stream: Str
     assert {row["id"]["S"]: row["count"]["N"] for row in stream.server.items(table)} == {"a": "1", "b": "2", "c": "1"}
 
 
+@pytest.mark.slow
 def test_an_epoch_of_inserts_in_foreach_batch_is_replayed(stream: Stream) -> None:
     table = stream.server.create()
     stream.feed({"id": "a", "n": 1}, {"id": "b", "n": 1})
@@ -247,8 +252,8 @@ except Exception as error:
 """
 
 
-def test_pyspark_without_stream_writers_of_batches_is_told_of(moto_server: Server, python: Callable[..., Any]) -> None:
-    options = {**moto_server.options, "table": moto_server.create()}
+def test_pyspark_without_stream_writers_of_batches_is_told_of(local_server: Server, python: Callable[..., Any]) -> None:
+    options = {**local_server.options, "table": local_server.create()}
     finished = python(_OLD_PYSPARK.replace("OPTIONS", repr(options)))
     assert finished.returncode == 0, finished.stderr
     said = finished.stdout.strip()

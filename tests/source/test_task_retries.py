@@ -28,9 +28,9 @@ def driver() -> Iterator[Driver]:
         yield started
 
 
-def test_a_failed_task_is_run_again(moto_server: Server, driver: Driver) -> None:
-    table = moto_server.create()
-    moto_server.put(table, *({"id": {"S": f"item-{number:03d}"}} for number in range(60)))
+def test_a_failed_task_is_run_again(local_server: Server, driver: Driver) -> None:
+    table = local_server.create()
+    local_server.put(table, *({"id": {"S": f"item-{number:03d}"}} for number in range(60)))
     scans = 0
 
     def choose(operation: str, request: dict[str, Any]) -> str | None:
@@ -39,7 +39,7 @@ def test_a_failed_task_is_run_again(moto_server: Server, driver: Driver) -> None
         # pages of three items, so that rows have reached Spark when a request fails for good
         return "ExpiredTokenException" if scans == 12 else "short page" if operation == "Scan" else None
 
-    with faulty_server(moto_server.endpoint, choose) as proxy:
+    with faulty_server(local_server.endpoint, choose) as proxy:
         options = {**Server("proxy", proxy.endpoint).options, "numPartitions": "2", "segments": "4"}
         assert driver.run(_READ, options=options, table=table) == [f"item-{number:03d}" for number in range(60)]
         assert proxy.faults["ExpiredTokenException"] == 1
@@ -59,16 +59,16 @@ result = None
 
 
 def test_with_speculation_the_first_attempt_may_find_what_the_second_has_written(
-    moto_server: Server, driver: Driver, tmp_path: Path
+    local_server: Server, driver: Driver, tmp_path: Path
 ) -> None:
-    table = moto_server.create()
-    moto_server.put(table, *({"id": {"S": f"item-{n}"}, "n": {"N": f"{n}"}} for n in range(5, 12)))
-    moto_server.put(table, {"id": {"S": "item-3"}, "n": {"N": "7"}})
-    options = {**moto_server.options, "conditionFailed": str(tmp_path)}
+    table = local_server.create()
+    local_server.put(table, *({"id": {"S": f"item-{n}"}, "n": {"N": f"{n}"}} for n in range(5, 12)))
+    local_server.put(table, {"id": {"S": "item-3"}, "n": {"N": "7"}})
+    options = {**local_server.options, "conditionFailed": str(tmp_path)}
     driver.run(_INSERT, options=options, table=table)
     (line,) = [line for file in tmp_path.rglob("part-*") for line in file.read_text().splitlines()]
     assert orjson.loads(line)["stored"] == {"id": {"S": "item-3"}, "n": {"N": "7"}}
-    assert len(moto_server.items(table)) == 20
+    assert len(local_server.items(table)) == 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which processes write is read from /proc")
@@ -83,7 +83,7 @@ def test_with_speculation_the_first_attempt_may_find_what_the_second_has_written
     ],
 )
 def test_workers_are_killed_in_the_middle_of_a_write(
-    moto_server: Server, driver: Driver, tmp_path: Path, name: str
+    local_server: Server, driver: Driver, tmp_path: Path, name: str
 ) -> None:
-    with faulty_server(moto_server.endpoint) as proxy:
-        survives(driver, moto_server, proxy, WRITES[name], tmp_path)
+    with faulty_server(local_server.endpoint) as proxy:
+        survives(driver, local_server, proxy, WRITES[name], tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -98,10 +98,10 @@ def test_what_cant_be_upgraded_is_told_and_left_as_it_is(server: Server) -> None
     assert not done.is_complete
 
 
-def test_the_report_prints_as_a_table(moto_server: Server) -> None:
-    table = moto_server.create("customer:S", "day:N")
-    moto_server.put(table, item_of(ROWS[9], 2), item_of(ROWS[10], 3), BAD[0], BAD[2], BAD[3])
-    report = upgrade(moto_server, table)
+def test_the_report_prints_as_a_table(local_server: Server) -> None:
+    table = local_server.create("customer:S", "day:N")
+    local_server.put(table, item_of(ROWS[9], 2), item_of(ROWS[10], 3), BAD[0], BAD[2], BAD[3])
+    report = upgrade(local_server, table)
     lines = str(report).splitlines()
     assert lines[0] == f"Table '{table}' to version 3 of model Order, a dry run"
     assert [line.split(None, 2) for line in lines[4:8]] == [
@@ -184,18 +184,18 @@ def test_concurrent_changes_are_not_overwritten(server: Server, monkeypatch: pyt
     assert after[7]["cents"] == {"N": "900"}
 
 
-def test_lost_answers_and_throttling_change_nothing(moto_server: Server) -> None:
-    table = filled(moto_server)
+def test_lost_answers_and_throttling_change_nothing(local_server: Server) -> None:
+    table = filled(local_server)
     faults = ["ThrottlingException", "answer lost", "reset before the answer"]
-    with faulty_server(moto_server.endpoint, sometimes(faults, seed=3)) as faulty:
-        report = upgrade_table(Order, table, dry_run=False, **{**moto_server.options, "endpointUrl": faulty.endpoint})
+    with faulty_server(local_server.endpoint, sometimes(faults, seed=3)) as faulty:
+        report = upgrade_table(Order, table, dry_run=False, **{**local_server.options, "endpointUrl": faulty.endpoint})
         assert faulty.faults
     assert (report.found, report.upgraded, report.changed) == (FOUND, 22, 0)
-    assert stored(moto_server, table) == UPGRADED
+    assert stored(local_server, table) == UPGRADED
 
 
-def test_a_run_that_is_killed_is_taken_up_again(moto_server: Server) -> None:
-    table = filled(moto_server)
+def test_a_run_that_is_killed_is_taken_up_again(local_server: Server) -> None:
+    table = filled(local_server)
     code = f"""
 import json, os, sys
 from spark_dynamo.source.upgrade import upgrade_table
@@ -214,32 +214,31 @@ versioned.Order.__dynamodb_migrations__ = {{step: once(function) for step, funct
 upgrade_table(versioned.Order, {table!r}, dry_run=False, segments=8, **json.loads(sys.argv[1]))
 """
     killed = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(moto_server.options)], cwd=Path.cwd(), capture_output=True, check=False
+        [sys.executable, "-c", code, json.dumps(local_server.options)], cwd=Path.cwd(), capture_output=True, check=False
     )
     assert killed.returncode == -9, killed.stderr
     assert all(
         item in (UPGRADED[day], canonical({"M": item_of(ROWS[day], VERSIONS[day % 5])}))
-        for day, item in stored(moto_server, table).items()
+        for day, item in stored(local_server, table).items()
     )
-    report = upgrade(moto_server, table, dry_run=False)
+    report = upgrade(local_server, table, dry_run=False)
     assert report.is_complete
-    assert stored(moto_server, table) == UPGRADED
+    assert stored(local_server, table) == UPGRADED
 
 
 # ---------------------------------------------------------------------------------------------------- one item
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(names.filter(lambda name: name != "id"), any_attributes, max_size=4),
     st.dictionaries(names.filter(lambda name: name != "id"), any_attributes, max_size=4),
     st.booleans(),
 )
-def test_any_item_becomes_any_other(aws_server: Server, before: Item, after: Item, mixed: bool) -> None:
-    table = _tables.setdefault(aws_server.name, "") or _tables.setdefault("made", aws_server.create())
+def test_any_item_becomes_any_other(dynoxide_server: Server, before: Item, after: Item, mixed: bool) -> None:
+    table = _tables.setdefault(dynoxide_server.name, "") or _tables.setdefault("made", dynoxide_server.create())
     key = {"id": {"S": "a"}}
     stored, wanted = {**key, **before}, {**key, **(before if mixed else {}), **after, "schema_version": {"N": "2"}}
-    send = sender(aws_server)
+    send = sender(dynoxide_server)
     send("PutItem", {"TableName": table, "Item": stored})
     operation, action = rewriting(table, stored, wanted, ["id"])
     assert operation == "update"
@@ -327,7 +326,7 @@ def test_what_the_model_or_dynamodb_would_refuse_is_not_sent(server: Server) -> 
         assert problem in problems[day]
 
 
-def test_models_and_options_that_cant_be_used(moto_server: Server) -> None:
+def test_models_and_options_that_cant_be_used(local_server: Server) -> None:
     class Plain(BaseModel):
         id: str
 
@@ -336,20 +335,20 @@ def test_models_and_options_that_cant_be_used(moto_server: Server) -> None:
         id: object
 
     with pytest.raises(MigrationError, match="Model Plain: it has no version to upgrade to; add `schema_version"):
-        upgrade(moto_server, "any", Plain)
-    table = moto_server.create()
+        upgrade(local_server, "any", Plain)
+    table = local_server.create()
     with pytest.raises(SchemaError, match="id"):
-        upgrade(moto_server, table, Nothing)
+        upgrade(local_server, table, Nothing)
     with pytest.raises(OptionError, match="Option 'filter' has no part in an upgrade of all items; it takes region"):
-        upgrade(moto_server, table, filter="id = 'a'")
+        upgrade(local_server, table, filter="id = 'a'")
     with pytest.raises(OptionError, match="Option 'maxWriteUnit' is not known. Did you mean 'maxWriteUnits'"):
-        upgrade(moto_server, table, maxWriteUnit=5)
+        upgrade(local_server, table, maxWriteUnit=5)
 
 
-def test_budgets_are_kept(aws_server: Server) -> None:
-    table = filled(aws_server)
+def test_budgets_are_kept(dynoxide_server: Server) -> None:
+    table = filled(dynoxide_server)
     report = upgrade(
-        aws_server, table, dry_run=False, maxWriteUnits=20, maxReadUnits=100, segments=2, consistentRead=True
+        dynoxide_server, table, dry_run=False, maxWriteUnits=20, maxReadUnits=100, segments=2, consistentRead=True
     )
     assert report.upgraded == 22
     assert report.write_units == 22

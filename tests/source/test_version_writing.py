@@ -169,17 +169,17 @@ def test_the_last_of_equal_updates_still_wins(server: Server, nulls: str) -> Non
     assert server.items(table)[0]["cents"] == {"N": "3"}
 
 
-def test_deletes_look_at_no_version(moto_server: Server) -> None:
-    table = moto_server.create("customer:S", "day:N")
-    moto_server.put(table, item_of(ROWS[0], 2))
-    write(moto_server, table, PATCH, ROWS[:2], operation="delete")
-    assert moto_server.items(table) == []
+def test_deletes_look_at_no_version(local_server: Server) -> None:
+    table = local_server.create("customer:S", "day:N")
+    local_server.put(table, item_of(ROWS[0], 2))
+    write(local_server, table, PATCH, ROWS[:2], operation="delete")
+    assert local_server.items(table) == []
 
 
-def test_a_model_without_a_version_adds_none(moto_server: Server) -> None:
-    table = moto_server.create("customer:S", "day:N")
-    write(moto_server, table, SCHEMA, ROWS[:1], model=f"{__name__}:Unversioned")
-    assert "schema_version" not in moto_server.items(table)[0]
+def test_a_model_without_a_version_adds_none(local_server: Server) -> None:
+    table = local_server.create("customer:S", "day:N")
+    write(local_server, table, SCHEMA, ROWS[:1], model=f"{__name__}:Unversioned")
+    assert "schema_version" not in local_server.items(table)[0]
 
 
 class Unversioned(BaseModel):
@@ -192,11 +192,11 @@ class Unversioned(BaseModel):
     other: ClassVar[int] = 3
 
 
-def test_a_copy_is_upgraded_and_an_overwrite_upgrades_the_table(spark: SparkSession, moto_server: Server) -> None:
-    source, target = moto_server.create("customer:S", "day:N"), moto_server.create("customer:S", "day:N")
-    moto_server.put(source, *(item_of(row, VERSIONS[number % 5]) for number, row in enumerate(ROWS[:10])))
-    moto_server.put(target, item_of(ROWS[20], 1))
-    frame = spark.read.format("dynamo-meta").options(**moto_server.options, model=MODEL).load(source)
-    frame.write.format("dynamo-meta").options(**moto_server.options, model=MODEL).mode("overwrite").save(target)
-    assert stored(moto_server, target) == of(*ROWS[:10])
-    assert comparable(read(moto_server, target)[1]) == comparable(ROWS[:10])
+def test_a_copy_is_upgraded_and_an_overwrite_upgrades_the_table(spark: SparkSession, local_server: Server) -> None:
+    source, target = local_server.create("customer:S", "day:N"), local_server.create("customer:S", "day:N")
+    local_server.put(source, *(item_of(row, VERSIONS[number % 5]) for number, row in enumerate(ROWS[:10])))
+    local_server.put(target, item_of(ROWS[20], 1))
+    frame = spark.read.format("dynamo-meta").options(**local_server.options, model=MODEL).load(source)
+    frame.write.format("dynamo-meta").options(**local_server.options, model=MODEL).mode("overwrite").save(target)
+    assert stored(local_server, target) == of(*ROWS[:10])
+    assert comparable(read(local_server, target)[1]) == comparable(ROWS[:10])

@@ -52,14 +52,14 @@ def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def table(aws_server: Server) -> str:
+def table(dynoxide_server: Server) -> str:
     """One table for all tests, each of which has a partition of its own."""
-    return aws_server.create("id:S", "day:N")
+    return dynoxide_server.create("id:S", "day:N")
 
 
 @pytest.fixture(scope="module")
-def proxy(aws_server: Server) -> Iterator[FaultyServer]:
-    with faulty_server(aws_server.endpoint) as proxy:
+def proxy(dynoxide_server: Server) -> Iterator[FaultyServer]:
+    with faulty_server(dynoxide_server.endpoint) as proxy:
         yield proxy
 
 
@@ -172,19 +172,21 @@ class Case:
 
 
 @pytest.fixture
-def case_of(request: pytest.FixtureRequest, aws_server: Server, proxy: FaultyServer, table: str) -> Callable[..., Case]:
+def case_of(
+    request: pytest.FixtureRequest, dynoxide_server: Server, proxy: FaultyServer, table: str
+) -> Callable[..., Case]:
     """Make a case of a scenario; the proxy starts without faults."""
 
     def make(scenario: Scenario, **options: str) -> Case:
         proxy.choose = honest
         partition = request.node.name  # the same in each run, and so are the faults
         entries = [{"PutRequest": {"Item": {**item, "id": {"S": partition}}}} for item in scenario.items.values()]
-        assert not aws_server.client.batch_write_item(RequestItems={table: entries})["UnprocessedItems"]
+        assert not dynoxide_server.client.batch_write_item(RequestItems={table: entries})["UnprocessedItems"]
         schema = BY_COLUMN if scenario.options.by_column else SCHEMA
         given = {"conditionFailed": "skip", **scenario.options.given, **options}
         plan = Server("faulty", proxy.endpoint).writer(table, schema, **given).plan
         proxy.log.clear()
-        return Case(scenario, aws_server, table, partition, plan)
+        return Case(scenario, dynoxide_server, table, partition, plan)
 
     return make
 

@@ -115,12 +115,7 @@ def counts_of(outcome: Outcome) -> tuple[int, int, int, int]:
     return outcome.items, outcome.duplicates, len(outcome.failed), len(outcome.bad)
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)
+@settings(suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink])
 @given(write=writes(), skip=st.booleans())
 def test_rows_that_may_fail_leave_what_the_model_leaves(
     server: Server, table: str, tmp_path: Path, write: tuple[Options, Table, list[list[Row]]], skip: bool
@@ -152,12 +147,7 @@ def rejected(rows: Sequence[Row], options: Options) -> dict[Any, int]:
     return Counter((options.operation_of(row), row["day"]) for row in rows)
 
 
-@settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)
+@settings(suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink])
 @given(write=writes())
 def test_rows_that_must_not_fail_end_the_write(
     server: Server, table: str, write: tuple[Options, Table, list[list[Row]]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 import uuid
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ import pytest
 from pydantic import BaseModel
 from pyspark.sql.types import StructType, YearMonthIntervalType
 
-import spark_dynamo.source.write_task
 from spark_dynamo.aws.tables import Index, KeyAttribute, describe_table
 from spark_dynamo.errors import ConditionFailedError, OptionError, SchemaError, TableNotFoundError, UnwrittenItemsError
 from spark_dynamo.source.datasource import DynamoDataSource
@@ -47,10 +45,6 @@ def lines(folder: Path) -> dict[str, dict[str, Any]]:
     return {line["item"]["id"]["S"]: line for line in parsed}
 
 
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.source.write_task).failed == 0
-
-
 # ------------------------------------------------------------------------------------------------- transactions
 
 
@@ -74,25 +68,27 @@ def test_a_hundred_rows_that_dynamodb_takes_only_apart_are_an_error(server: Serv
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 150])
-def test_a_hundred_rows_are_one_transaction_whatever_the_batches(aws_server: Server, at_once: int) -> None:
-    table = aws_server.create()
-    aws_server.put(table, {"id": {"S": "r059"}, "there": {"BOOL": True}})
+def test_a_hundred_rows_are_one_transaction_whatever_the_batches(dynoxide_server: Server, at_once: int) -> None:
+    table = dynoxide_server.create()
+    dynoxide_server.put(table, {"id": {"S": "r059"}, "there": {"BOOL": True}})
     rows = inserts(230)
     rows[110]["op"] = "update"
     batches = [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
-    written = write(aws_server, table, BY_COLUMN, *batches, operationColumn="op", atomic="true", conditionFailed="skip")
+    written = write(
+        dynoxide_server, table, BY_COLUMN, *batches, operationColumn="op", atomic="true", conditionFailed="skip"
+    )
     assert (written.items, written.failed, written.requests) == (130, 100, 3)
-    assert ids(aws_server, table) == ["r059", *(row["id"] for row in rows[100:])]
+    assert ids(dynoxide_server, table) == ["r059", *(row["id"] for row in rows[100:])]
 
 
-def test_slices_cut_no_hundred(aws_server: Server) -> None:
+def test_slices_cut_no_hundred(dynoxide_server: Server) -> None:
     """Batches of more than 8 MB are prepared in slices."""
-    table = aws_server.create()
-    aws_server.put(table, {"id": {"S": "r350"}, "there": {"BOOL": True}})
+    table = dynoxide_server.create()
+    dynoxide_server.put(table, {"id": {"S": "r350"}, "there": {"BOOL": True}})
     rows = inserts(390, "x" * 25_000)
-    written = write(aws_server, table, SCHEMA, rows, operation="insert", atomic="true", conditionFailed="skip")
+    written = write(dynoxide_server, table, SCHEMA, rows, operation="insert", atomic="true", conditionFailed="skip")
     assert (written.items, written.failed) == (300, 90)
-    assert ids(aws_server, table) == [*(row["id"] for row in rows[:300]), "r350"]
+    assert ids(dynoxide_server, table) == [*(row["id"] for row in rows[:300]), "r350"]
 
 
 @pytest.mark.parametrize("at_once", [1, 250])
@@ -124,13 +120,15 @@ def test_a_bad_row_takes_its_hundred_along(server: Server, tmp_path: Path, at_on
 
 
 @pytest.mark.parametrize("atomic", ["false", "true"])
-def test_an_update_that_makes_an_item_too_large_is_a_bad_row(aws_server: Server, tmp_path: Path, atomic: str) -> None:
-    table = aws_server.create()
-    aws_server.put(table, {"id": {"S": "a"}, "old": {"S": "x" * 390_000}})
+def test_an_update_that_makes_an_item_too_large_is_a_bad_row(
+    dynoxide_server: Server, tmp_path: Path, atomic: str
+) -> None:
+    table = dynoxide_server.create()
+    dynoxide_server.put(table, {"id": {"S": "a"}, "old": {"S": "x" * 390_000}})
     rows = [{"id": "a", "v": "y" * 20_000}, {"id": "b", "v": "2"}]
     with pytest.raises(UnwrittenItemsError, match="Item size to update has exceeded"):
-        write(aws_server, table, SCHEMA, rows, operation="update", atomic=atomic)
-    written = write(aws_server, table, SCHEMA, rows, operation="update", atomic=atomic, badItems=str(tmp_path))
+        write(dynoxide_server, table, SCHEMA, rows, operation="update", atomic=atomic)
+    written = write(dynoxide_server, table, SCHEMA, rows, operation="update", atomic=atomic, badItems=str(tmp_path))
     rejected = lines(tmp_path)
     assert rejected["a"]["reason"] == "Item size to update has exceeded the maximum allowed size"
     assert rejected["a"]["item"]["v"] == {"S": "y" * 20_000}
@@ -139,19 +137,19 @@ def test_an_update_that_makes_an_item_too_large_is_a_bad_row(aws_server: Server,
         assert rejected["b"]["reason"] == "its transaction was cancelled: row {id='a'} was refused"
     else:
         assert (written.items, written.bad, written.failed) == (1, 1, 0)
-        assert {"id": {"S": "b"}, "v": {"S": "2"}} in aws_server.items(table)
+        assert {"id": {"S": "b"}, "v": {"S": "2"}} in dynoxide_server.items(table)
 
 
-def test_whole_items_with_a_wrong_index_key_are_bad_rows(aws_server: Server, tmp_path: Path) -> None:
-    table = aws_server.create(indexes=[Index("by_g", KeyAttribute("g", "S"), None)])
+def test_whole_items_with_a_wrong_index_key_are_bad_rows(dynoxide_server: Server, tmp_path: Path) -> None:
+    table = dynoxide_server.create(indexes=[Index("by_g", KeyAttribute("g", "S"), None)])
     rows = [
         {"item": json.dumps({"id": {"S": f"r{n:02d}"}, "g": {"N" if n in (3, 29) else "S": "1"}})} for n in range(30)
     ]
     with pytest.raises(UnwrittenItemsError, match="Type mismatch for Index Key"):
-        write(aws_server, table, item_schema("json"), rows, itemFormat="json")
-    written = write(aws_server, table, item_schema("json"), rows, itemFormat="json", badItems=str(tmp_path))
+        write(dynoxide_server, table, item_schema("json"), rows, itemFormat="json")
+    written = write(dynoxide_server, table, item_schema("json"), rows, itemFormat="json", badItems=str(tmp_path))
     assert (written.items, written.bad) == (28, 2)
-    assert ids(aws_server, table) == [f"r{n:02d}" for n in range(30) if n not in (3, 29)]
+    assert ids(dynoxide_server, table) == [f"r{n:02d}" for n in range(30) if n not in (3, 29)]
     rejected = lines(tmp_path)
     assert rejected.keys() == {"r03", "r29"}
     assert rejected["r03"]["reason"].startswith(
@@ -220,14 +218,14 @@ def test_an_update_that_leaves_out_a_required_null_makes_no_item(server: Server,
     ],
 )
 def test_no_table_is_created_for_what_can_not_be_written(
-    moto_server: Server, schema: StructType, options: dict[str, str], error: type[Exception]
+    local_server: Server, schema: StructType, options: dict[str, str], error: type[Exception]
 ) -> None:
     name = f"test-{uuid.uuid4().hex}"
     created = {"table": name, "createTable": "true", "partitionKey": "id"}
-    source = DynamoDataSource({**moto_server.options, **created, **options})
+    source = DynamoDataSource({**local_server.options, **created, **options})
     with pytest.raises(
         error, match=r"'p'|'nope'|'hdfs://nope'|'overwriteConfirm' is 'other'|two columns have that name"
     ):
         source.writer(schema, "overwriteConfirm" in options)
     with pytest.raises(TableNotFoundError):
-        describe_table(moto_server.client, name)
+        describe_table(local_server.client, name)

@@ -67,17 +67,17 @@ def test_metadata_chooses_sets_and_epoch_seconds(spark: SparkSession, server: Se
     assert item["ttl"] == {"N": "1793520000"}
 
 
-def test_large_arrow_types_are_taken_too(spark: SparkSession, moto_server: Server) -> None:
-    table = moto_server.create()
+def test_large_arrow_types_are_taken_too(spark: SparkSession, local_server: Server) -> None:
+    table = local_server.create()
     spark.conf.set("spark.sql.execution.arrow.useLargeVarTypes", "true")
     try:
         frame = spark.sql(
             "SELECT 'a' id, X'00FF' b, array('x', null) l, map('k', named_struct('s', 't')) m, parse_json('1') v"
         )
-        write(frame, moto_server, table)
+        write(frame, local_server, table)
     finally:
         spark.conf.unset("spark.sql.execution.arrow.useLargeVarTypes")
-    assert moto_server.items(table) == [
+    assert local_server.items(table) == [
         {
             "id": {"S": "a"},
             "b": {"B": b"\x00\xff"},
@@ -116,6 +116,7 @@ def test_more_rows_than_one_request_takes(spark: SparkSession, server: Server) -
     assert sorted(int(item["n"]["N"]) for item in server.items(table)) == list(range(510))
 
 
+@pytest.mark.slow
 def test_large_items_fit_into_requests(spark: SparkSession, server: Server) -> None:
     table = server.create()
     write(spark.range(30).selectExpr("string(id) id", "repeat('\\u0001', 350000) text"), server, table)
@@ -176,23 +177,23 @@ REFUSED_ROWS = [
 
 @pytest.mark.parametrize(("key", "value", "row", "problem"), REFUSED_ROWS, ids=[row[3][:40] for row in REFUSED_ROWS])
 def test_rows_that_dynamodb_cannot_take_are_named_before_anything_is_sent(
-    spark: SparkSession, moto_server: Server, key: str, value: str, row: str, problem: str
+    spark: SparkSession, local_server: Server, key: str, value: str, row: str, problem: str
 ) -> None:
-    table = moto_server.create()
+    table = local_server.create()
     frame = spark.range(0, 20, 1, 1).selectExpr(f"{key} id", f"{value} n")
     with pytest.raises(PythonException, match="InvalidItemError") as caught:
-        write(frame, moto_server, table)
+        write(frame, local_server, table)
     assert row in str(caught.value)
     assert problem in str(caught.value)
-    assert moto_server.items(table) == []
+    assert local_server.items(table) == []
 
 
-def test_a_number_of_39_digits_is_named(spark: SparkSession, moto_server: Server) -> None:
-    table = moto_server.create()
+def test_a_number_of_39_digits_is_named(spark: SparkSession, local_server: Server) -> None:
+    table = local_server.create()
     frame = spark.sql("SELECT 'a' id, repeat('9', 39) n")
     tagged = frame.select("id", frame.n.alias("n", metadata={"dynamodb": "N"}))
     with pytest.raises(PythonException, match="'n' is 9{39}: DynamoDB keeps 38 significant digits"):
-        write(tagged, moto_server, table)
+        write(tagged, local_server, table)
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("last", "2"), ("first", "0")])
@@ -217,42 +218,42 @@ def batches(*groups: list[tuple[str, int]]) -> Any:
     return iter([pa.RecordBatch.from_pylist([{"id": key, "n": n} for key, n in group]) for group in groups])
 
 
-def test_equal_keys_in_different_batches_of_a_task(moto_server: Server) -> None:
+def test_equal_keys_in_different_batches_of_a_task(local_server: Server) -> None:
     groups = [("a", 1), ("b", 2)], [("a", 3), ("a", 4)], [("b", 5), ("c", 6)]
     for keep, expected in (("last", {"a": "4", "b": "5", "c": "6"}), ("first", {"a": "1", "b": "2", "c": "6"})):
-        table = moto_server.create()
-        message = moto_server.writer(table, KEYED, duplicates=keep).write(batches(*groups))
-        assert {item["id"]["S"]: item["n"]["N"] for item in moto_server.items(table)} == expected
+        table = local_server.create()
+        message = local_server.writer(table, KEYED, duplicates=keep).write(batches(*groups))
+        assert {item["id"]["S"]: item["n"]["N"] for item in local_server.items(table)} == expected
         assert message.items + message.duplicates == 6
-    table = moto_server.create()
+    table = local_server.create()
     with pytest.raises(DuplicateKeyError, match="id='a'"):
-        moto_server.writer(table, KEYED).write(batches(*groups))
-    assert {item["id"]["S"] for item in moto_server.items(table)} <= {"a", "b"}  # the first batch only
+        local_server.writer(table, KEYED).write(batches(*groups))
+    assert {item["id"]["S"] for item in local_server.items(table)} <= {"a", "b"}  # the first batch only
 
 
-def test_equal_numbers_are_equal_keys_however_they_are_written(moto_server: Server) -> None:
-    table = moto_server.create("id:N")
+def test_equal_numbers_are_equal_keys_however_they_are_written(local_server: Server) -> None:
+    table = local_server.create("id:N")
     schema = StructType().add("id", "string", metadata={"dynamodb": "N"})
-    writer = moto_server.writer(table, schema)
+    writer = local_server.writer(table, schema)
     with pytest.raises(DuplicateKeyError, match="id='1.0'"):
         writer.write(iter([pa.record_batch({"id": ["1", "1.0"]})]))
 
 
-def test_nothing_of_a_batch_is_sent_where_its_last_row_is_bad(moto_server: Server) -> None:
-    table = moto_server.create()
+def test_nothing_of_a_batch_is_sent_where_its_last_row_is_bad(local_server: Server) -> None:
+    table = local_server.create()
     rows = [{"id": f"{n}", "x": "y" * 100_000} for n in range(200)] + [{"id": "", "x": ""}]  # 20 MB: three slices
     schema = StructType().add("id", "string").add("x", "string")
     with pytest.raises(InvalidItemError):
-        moto_server.writer(table, schema).write(iter([pa.RecordBatch.from_pylist(rows)]))
+        local_server.writer(table, schema).write(iter([pa.RecordBatch.from_pylist(rows)]))
     rows[-1] = {"id": "big", "x": "y" * 500_000}
     with pytest.raises(InvalidItemError, match="Row {id='big'}"):
-        moto_server.writer(table, schema).write(iter([pa.RecordBatch.from_pylist(rows)]))
-    assert moto_server.items(table) == []
+        local_server.writer(table, schema).write(iter([pa.RecordBatch.from_pylist(rows)]))
+    assert local_server.items(table) == []
 
 
-def test_counts_travel_in_the_commit_message(aws_server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    table = aws_server.create()
-    writer = aws_server.writer(table, KEYED)
+def test_counts_travel_in_the_commit_message(dynoxide_server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    table = dynoxide_server.create()
+    writer = dynoxide_server.writer(table, KEYED)
     messages = [writer.write(batches([(f"{task}-{n}", n) for n in range(30)])) for task in range(2)]
     assert messages[0].items == 30
     assert messages[0].requests == 2
@@ -291,13 +292,15 @@ def test_a_table_that_does_not_exist_says_how_to_create_it(spark: SparkSession, 
         ),
     ],
 )
-def test_frames_that_do_not_suit_the_table(spark: SparkSession, moto_server: Server, frame: str, sentence: str) -> None:
-    table = moto_server.create()
+def test_frames_that_do_not_suit_the_table(
+    spark: SparkSession, local_server: Server, frame: str, sentence: str
+) -> None:
+    table = local_server.create()
     with pytest.raises(AnalysisException) as caught:
-        write(spark.sql(frame), moto_server, table)
+        write(spark.sql(frame), local_server, table)
     assert sentence.replace("'T'", f"'{table}'") in str(caught.value)
 
 
-def test_keys_must_be_in_the_frame(moto_server: Server) -> None:
-    table = moto_server.create("id:S", "n:N")
-    moto_server.writer(table, KEYED)
+def test_keys_must_be_in_the_frame(local_server: Server) -> None:
+    table = local_server.create("id:S", "n:N")
+    local_server.writer(table, KEYED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import pickle
 from typing import Any
 
@@ -13,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql.types import ArrayType, DoubleType, LongType, StringType, StructField, StructType, TimestampType
 
-import spark_dynamo.wire.actions
 from spark_dynamo.errors import InvalidItemError, OptionError, SchemaError
 from spark_dynamo.wire.actions import ActionEncoder, Condition
 from spark_dynamo.wire.encode import ItemEncoder
@@ -37,10 +35,6 @@ def encoded(
     texts = encoder.encode(frame(content, schema))
     texts.validate(full=True)
     return [orjson.loads(text) for text in texts.to_pylist()]
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.wire.actions).failed == 0
 
 
 # ---------------------------------------------------------------------------------------------------- updates
@@ -69,7 +63,7 @@ def updated(schema: StructType, row: dict[str, Any], stored: dict[str, Any], nul
 
 
 @pytest.mark.parametrize("nulls", NULLS)
-@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 8, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_an_update_leaves_the_item_that_plain_python_makes(server: Server, nulls: str, data: st.DataObject) -> None:
     schema = data.draw(frames)
@@ -147,18 +141,18 @@ def wide(columns: int) -> StructType:
 
 
 @pytest.mark.parametrize("nulls", NULLS)
-def test_as_many_columns_as_an_update_expression_holds(aws_server: Server, nulls: str) -> None:
+def test_as_many_columns_as_an_update_expression_holds(dynoxide_server: Server, nulls: str) -> None:
     columns = next(count for count in range(500, 1, -1) if fits(count, nulls))
     assert columns > 400
-    table, schema = aws_server.create(), wide(columns)
+    table, schema = dynoxide_server.create(), wide(columns)
     encoder = ActionEncoder("update", table=table, schema=schema, key_names=["id"], nulls=nulls)
     row: dict[str, Any] = dict.fromkeys(schema.names, 1)
     content = [{**row, "id": "a"}, {**row, "id": "b", "c5": None}, {"id": "c"}]
     for action in encoder.encode(frame(content, schema)).to_pylist():
         assert len(orjson.loads(action)["UpdateExpression"]) <= 4096
-        assert write(aws_server, "update", action)
+        assert write(dynoxide_server, "update", action)
     kept = {"omit": columns - 1, "write": columns, "remove": columns - 1}[nulls]
-    assert sorted(len(item) - 1 for item in aws_server.items(table)) == sorted(
+    assert sorted(len(item) - 1 for item in dynoxide_server.items(table)) == sorted(
         [columns, kept, columns * (nulls == "write")]
     )
     with pytest.raises(
@@ -180,7 +174,6 @@ def fits(columns: int, nulls: str) -> bool:
 CONDITION = Condition("#c0 = :c0 OR #c0 < :r0", {"#c0": "n"}, {":c0": {"N": "5"}}, {":r0": "n"})
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.data(), frames, st.sampled_from(NULLS))
 def test_a_put_has_the_items_text(data: st.DataObject, schema: StructType, nulls: str) -> None:
     content = [{**row, "id": "x"} for row in data.draw(rows(schema))]

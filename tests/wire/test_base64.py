@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_dynamo.wire.base64 import decode_base64, encode_base64
@@ -20,7 +20,6 @@ def encoded(values: list[bytes | None]) -> list[str | None]:
     return [None if value is None else base64.b64encode(value).decode() for value in values]
 
 
-@settings(deadline=None, max_examples=60)
 @given(columns, st.data())
 def test_columns_and_slices_of_them(values: list[bytes | None], data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(values)))
@@ -35,7 +34,6 @@ def test_columns_and_slices_of_them(values: list[bytes | None], data: st.DataObj
         assert result.to_pylist() == expected.to_pylist()
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.text("AQg=+/-_ \n", max_size=9), min_size=1, max_size=4))
 def test_a_column_is_refused_if_and_only_if_one_of_its_values_is(texts: list[str]) -> None:
     pattern = re.compile(r"([\w+/]{4})*([\w+/]{2}==|[\w+/]{3}=)?")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql.types import (
     ArrayType,
@@ -28,7 +27,6 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-import spark_dynamo.wire.decode
 from spark_dynamo.errors import InvalidResponseError, MalformedItemError, SchemaError, shorten
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.reference import Misfit, attribute_reader
@@ -57,14 +55,9 @@ def decode(schema: StructType, *content: dict[str, Any], nulls: bool = False, **
     return batch
 
 
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.wire.decode).failed == 0
-
-
 # ---------------------------------------------------------------------------------------------------- it is what boto3 says
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.data(), schemas, st.booleans())
 def test_pages_become_what_boto3_gives(data: st.DataObject, schema: StructType, nulls: bool) -> None:
     content = data.draw(pages(schema))
@@ -74,7 +67,6 @@ def test_pages_become_what_boto3_gives(data: st.DataObject, schema: StructType, 
         assert seen(schema, None, row) == meant(schema, None, python)
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.data(), structs(2, columnar=True), st.booleans())
 def test_one_decoder_for_many_pages(data: st.DataObject, schema: StructType, nulls: bool) -> None:
     """The mode changes between pages; each page is decoded as by a decoder of its own."""
@@ -200,7 +192,6 @@ def check_routes(schema: StructType, content: list[dict[str, Any]], nulls: bool)
     return False
 
 
-@settings(deadline=None, max_examples=80)
 @given(st.data(), structs(2, columnar=True), st.booleans())
 def test_both_routes_agree_on_pages_that_may_not_fit(data: st.DataObject, schema: StructType, nulls: bool) -> None:
     check_routes(schema, data.draw(st.lists(items(schema, wild=True), min_size=1, max_size=4)), nulls)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import doctest
 import math
 from collections.abc import Callable
 from decimal import Context, Decimal
@@ -12,7 +11,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql.types import (
     ArrayType,
@@ -32,7 +31,6 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-import spark_dynamo.wire.encode
 from spark_dynamo.errors import InvalidItemError, SchemaError
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
@@ -70,14 +68,9 @@ def slice_of(data: st.DataObject, batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.slice(start, data.draw(st.integers(0, batch.num_rows - start)))
 
 
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.wire.encode).failed == 0
-
-
 # ---------------------------------------------------------------------------------------------------- it is what boto3 makes
 
 
-@settings(deadline=None, max_examples=80)
 @given(st.data(), schemas, st.sampled_from(["omit", "write"]))
 def test_batches_become_what_boto3_makes(data: st.DataObject, schema: StructType, nulls: str) -> None:
     batch = slice_of(data, batch_of(schema, data.draw(rows(schema))))
@@ -89,7 +82,6 @@ def test_batches_become_what_boto3_makes(data: st.DataObject, schema: StructType
         assert len(text.encode()) >= item_size(item)
 
 
-@settings(deadline=None, max_examples=80)
 @given(st.data(), schemas, st.sampled_from(["omit", "write"]))
 def test_what_is_written_is_read_back(data: st.DataObject, schema: StructType, nulls: str) -> None:
     batch = slice_of(data, batch_of(schema, data.draw(rows(schema))))
@@ -102,7 +94,6 @@ def test_what_is_written_is_read_back(data: st.DataObject, schema: StructType, n
     ]
 
 
-@settings(deadline=None, max_examples=80)
 @given(st.lists(st.one_of(st.none(), texts, st.text(st.characters(max_codepoint=0x7F)))), st.data())
 def test_json_text_is_exact(strings: list[str | None], data: st.DataObject) -> None:
     schema = StructType().add("s", StringType()).add("m", MapType(StringType(), StringType()))
@@ -150,7 +141,6 @@ def test_odd_names(name: str) -> None:
     assert orjson.loads(encode(schema, batch)[0]) == {name: entry, "m?": entry, "v?": entry}
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.dictionaries(names, any_attributes, max_size=4))
 def test_variants_of_any_content(content: dict[str, Any]) -> None:
     schema = StructType().add("v", VariantType())
@@ -437,7 +427,6 @@ def counted(value: Any) -> int:
     return len(bytes(value))
 
 
-@settings(deadline=None, max_examples=80)
 @given(st.dictionaries(names, any_attributes, max_size=4))
 def test_sizes(item: dict[str, Any]) -> None:
     python = {name: deserialized(attribute) for name, attribute in item.items()}
@@ -445,14 +434,12 @@ def test_sizes(item: dict[str, Any]) -> None:
     assert len(orjson.dumps(item)) >= item_size(item)
 
 
-@settings(deadline=None, max_examples=80)
 @given(number_texts())
 def test_sizes_of_numbers(text: str) -> None:
     assert item_size({"": {"N": text}}) == counted(Decimal(text))
     assert item_size({"n": {"NS": [text]}}) == counted(Decimal(text)) + 1
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=20))
 def test_sizes_of_binaries(data: bytes) -> None:
     text = base64.b64encode(data).decode()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql.types import (
     ArrayType,
@@ -25,7 +24,6 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-import spark_dynamo.wire.infer
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.infer import Inference, infer_types, show_attribute
 from spark_dynamo.wire.seen import MOST_FIELDS, Fields, Place
@@ -75,10 +73,6 @@ def check_decodes(items: Sequence[Item], schema: StructType) -> None:
         assert seen(schema, None, row) == meant(schema, None, python)
 
 
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.wire.infer).failed == 0
-
-
 # ---------------------------------------------------------------------------------------------------- what must hold for all
 
 any_items = st.lists(
@@ -90,13 +84,11 @@ similar_items = structs(2).flatmap(pages)
 samples = st.one_of(any_items, similar_items).filter(any)
 
 
-@settings(deadline=None, max_examples=60)
 @given(samples, st.sampled_from(NUMBER_TYPES))
 def test_the_schema_decodes_its_own_sample_without_loss(items: list[Item], number_type: str) -> None:
     check_decodes(items, infer(*items, number_type=number_type).schema)
 
 
-@settings(deadline=None, max_examples=60)
 @given(samples, st.randoms(use_true_random=False), st.data())
 def test_the_order_of_items_and_of_merges_means_nothing(items: list[Item], random: Any, data: st.DataObject) -> None:
     expected = infer(*items)
@@ -110,7 +102,6 @@ def test_the_order_of_items_and_of_merges_means_nothing(items: list[Item], rando
         assert [facts(inferred)] == [facts(expected)]
 
 
-@settings(deadline=None, max_examples=40)
 @given(samples, samples, samples)
 def test_merging_is_associative(first: list[Item], second: list[Item], third: list[Item]) -> None:
     left, middle = fields_of(first), fields_of(second)
@@ -235,7 +226,6 @@ def test_double_warns_of_numbers_that_it_may_round() -> None:
     assert warning == "'x' has numbers that span 16 digits: DOUBLE may round them"
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.one_of(number_texts(), st.sampled_from(ODD_NUMBERS)), min_size=1, max_size=3))
 def test_numbers_are_never_rounded(texts: list[str]) -> None:
     for number_type in ("auto", "decimal", "string"):
@@ -415,7 +405,6 @@ def test_examples_are_short_and_on_one_line(attribute: Item, shown: str) -> None
     assert len(shown) <= 40
 
 
-@settings(deadline=None, max_examples=80)
 @given(any_attributes)
 def test_any_attribute_has_an_example(attribute: Item) -> None:
     shown = show_attribute(attribute)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import doctest
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +11,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-import spark_dynamo.wire.attributes
-import spark_dynamo.wire.items
-import spark_dynamo.wire.structure
 from spark_dynamo.errors import InvalidItemError, InvalidResponseError, MalformedItemError
 from spark_dynamo.wire.contents import check_contents
 from spark_dynamo.wire.items import ItemDecoder, RawItemEncoder, item_schema
@@ -43,12 +39,6 @@ def decoded(body: bytes, item_format: str = "json", envelope: Any = "Items") -> 
     return found
 
 
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.wire.attributes).failed == 0
-    assert doctest.testmod(spark_dynamo.wire.items).failed == 0
-    assert doctest.testmod(spark_dynamo.wire.structure).failed == 0
-
-
 # ---------------------------------------------------------------------------------------------------- from pages
 
 odd_texts = st.text(st.sampled_from('{}[]",:\\é\U0001f600\n/u0 '), max_size=8)
@@ -59,7 +49,6 @@ whole_items = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     st.lists(whole_items, max_size=4),
     st.sampled_from(list(ENVELOPES)),
@@ -84,7 +73,6 @@ def test_texts_and_variants_are_the_items(
     ]
 
 
-@settings(deadline=None, max_examples=80)
 @given(st.data(), st.lists(whole_items, min_size=1, max_size=3), st.sampled_from(list(ENVELOPES)))
 def test_bodies_that_are_damaged(data: st.DataObject, items: list[Any], envelope: str) -> None:
     """One byte lost, changed or put in: the texts are what orjson finds, or the answer is refused."""
@@ -184,7 +172,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=80)
 @given(st.lists(st.dictionaries(odd_texts, json_values, max_size=3), min_size=1, max_size=3), st.booleans())
 def test_the_structure_of_json(values: list[Any], escaped: bool) -> None:
     data = "".join(json.dumps(value, ensure_ascii=escaped) for value in values).encode()
@@ -210,7 +197,6 @@ def encoded(
     return texts.to_pylist(), key_batch.to_pylist()
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(names, whole_items.filter(lambda item: "" not in item)), max_size=4),
     st.booleans(),
@@ -224,7 +210,6 @@ def test_texts_go_out_as_they_came(rows: list[tuple[str, Any]], escaped: bool, i
     assert keys == [{"id": key, "n": "1.0"} for key, _ in rows]
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(whole_items.filter(lambda item: "" not in item), max_size=3))
 def test_variants_go_out_as_the_same_items(items: list[Any]) -> None:
     items = [{**item, "id": {"B": "AAE="}} for item in items]
@@ -259,7 +244,6 @@ def damaged_items(draw: st.DrawFn) -> dict[str, Any]:
             return item
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(damaged_items(), min_size=1, max_size=3), st.sampled_from([(",", ":"), (", ", ": ")]))
 def test_a_text_is_refused_where_the_value_route_refuses_it(items: list[Any], separators: tuple[str, str]) -> None:
     def is_good(item: Any) -> bool:

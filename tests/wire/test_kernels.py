@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyspark.sql.types import (
     BinaryType,
@@ -118,21 +118,18 @@ def check(kind: DataType, leaf: Leaf, texts: list[str | None]) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=160)
 @given(st.one_of(numberlike_texts(), number_texts(), st.sampled_from(ODD_NUMBERS)))
 def test_numbers(text: str) -> None:
     for kind, leaf in NUMBERS:
         check(kind, leaf, [text])
 
 
-@settings(deadline=None, max_examples=160)
 @given(st.one_of(momentlike_texts(), st.sampled_from(ODD_MOMENTS)))
 def test_moments(text: str) -> None:
     for kind, leaf in MOMENTS:
         check(kind, leaf, [text])
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.data(), st.sampled_from([*NUMBERS, *MOMENTS]))
 def test_columns(data: st.DataObject, form: tuple[DataType, Leaf]) -> None:
     kind, leaf = form
@@ -140,7 +137,6 @@ def test_columns(data: st.DataObject, form: tuple[DataType, Leaf]) -> None:
     check(kind, leaf, data.draw(st.lists(st.one_of(st.none(), text), max_size=4)))
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.one_of(binary_texts, st.text("AQg=+/-_ \n", max_size=9)))
 @example("AAAA=")
 @example("AAAA====")
@@ -187,7 +183,6 @@ def test_columns_of_nulls_and_empty_columns(leaf: Leaf) -> None:
 # ---------------------------------------------------------------------------------------------------- scalars alone
 
 
-@settings(deadline=None, max_examples=60)
 @given(number_texts(), decimal_types())
 def test_a_decimal_is_exact_or_refused(text: str, kind: DecimalType) -> None:
     number = Decimal(text)
@@ -201,7 +196,6 @@ def test_a_decimal_is_exact_or_refused(text: str, kind: DecimalType) -> None:
             scalars.read_decimal(text, kind)
 
 
-@settings(deadline=None, max_examples=60)
 @given(number_texts())
 def test_integers_are_exact_or_refused(text: str) -> None:
     number = Decimal(text)
@@ -252,7 +246,6 @@ def test_the_first_and_last_instants() -> None:
 # ---------------------------------------------------------------------------------------------------- encoding
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.data(),
     st.sampled_from([leaf for leaf in LEAVES if leaf.quoted and (leaf.spark, leaf.tag) != (StringType, "S")]),
@@ -269,7 +262,6 @@ def test_what_is_encoded_reads_back_the_same(data: st.DataObject, leaf: Leaf) ->
                 assert kernels.number_problem(text) == ""
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(moments, min_size=2, max_size=5))
 def test_text_order_is_time_order(times: list[datetime]) -> None:
     column = pa.array([moment.replace(tzinfo=UTC) for moment in times], pa.timestamp("us", "UTC"))
@@ -320,7 +312,6 @@ def test_epoch_seconds_have_a_fraction_only_where_it_is_needed() -> None:
     assert kernels.encode_epoch_seconds(extremes).to_pylist() == ["-9223372036854.775808", "9223372036854.775807"]
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.one_of(doubles, floats))
 def test_floats_are_written_as_the_shortest_text(number: float) -> None:
     (text,) = kernels.encode_floats(pa.array([number], pa.float64())).to_pylist()
@@ -328,7 +319,6 @@ def test_floats_are_written_as_the_shortest_text(number: float) -> None:
     assert Decimal(text) == Decimal(repr(number))
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(number_texts(), min_size=2, max_size=2), st.integers(0, 4), st.booleans())
 @example(["10", "1E+1"], 0, False)
 @example(["-0.00", "0"], 0, False)
@@ -343,7 +333,6 @@ def test_equal_numbers_have_one_canonical_text(texts: list[str], zeros: int, sam
     assert canonical[2] is None
 
 
-@settings(deadline=None, max_examples=60)
 @given(numberlike_texts())
 def test_number_text_is_a_number_of_at_most_38_digits_in_range(text: str) -> None:
     try:
@@ -361,7 +350,6 @@ def test_number_text_is_a_number_of_at_most_38_digits_in_range(text: str) -> Non
         assert caught.value.value == text
 
 
-@settings(deadline=None, max_examples=60)
 @given(dates, st.integers(-400, 400))
 def test_dates_in_any_slice(day: date, days: int) -> None:
     content = [day, None, date(2024, 1, 1) + timedelta(days=days)]

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import Row, SparkSession
 from pyspark.sql.types import (
@@ -244,7 +244,6 @@ def test_a_column_that_must_not_be_null_is_still_an_error(kind: DataType, attrib
 # ---------------------------------------------------------------------------------------------------- modes agree
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.data(), structs(2, columnar=True) | schemas)
 def test_modes_agree_on_which_items_fit(data: st.DataObject, schema: StructType) -> None:
     """FAILFAST tells of each item alone whether it fits; the fitting ones are the same rows in every mode."""

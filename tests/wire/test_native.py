@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from boto3.dynamodb.types import Binary, TypeDeserializer
-from hypothesis import given, settings
+from hypothesis import given
 
 from spark_dynamo.wire.native import to_attribute, to_attributes, to_python
 from tests.wire.strategies import any_attributes, canonical, to_boto
@@ -26,7 +26,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-@settings(max_examples=60, deadline=None)
 @given(any_attributes)
 def test_values_are_those_of_boto3_and_come_back_as_the_same_attribute(attribute: dict[str, Any]) -> None:
     value = to_python(attribute)

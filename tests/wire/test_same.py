@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import doctest
 import random
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-import spark_dynamo.wire.same
 from spark_dynamo.wire.same import is_done, is_same, is_same_item
 
 Value = dict[str, Any]
@@ -86,7 +84,6 @@ def canonical(value: Value) -> Any:
     return tag, content
 
 
-@settings(deadline=None, max_examples=80)
 @given(values, st.integers())
 def test_a_value_is_the_same_however_it_is_written(value: Value, seed: int) -> None:
     other = written_otherwise(value, random.Random(seed))
@@ -94,7 +91,6 @@ def test_a_value_is_the_same_however_it_is_written(value: Value, seed: int) -> N
     assert is_same(other, value)
 
 
-@settings(deadline=None, max_examples=80)
 @given(values, values)
 def test_two_values_are_the_same_exactly_where_the_reference_says_so(left: Value, right: Value) -> None:
     assert is_same(left, right) == (canonical(left) == canonical(right))
@@ -180,7 +176,3 @@ def test_whether_an_update_is_done(expression: str, stored: Value | None, expect
 def test_an_update_without_an_expression_is_done_where_there_is_an_item() -> None:
     assert is_done("update", {"Key": KEY}, KEY)
     assert not is_done("update", {"Key": KEY}, None)
-
-
-def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(spark_dynamo.wire.same).failed == 0

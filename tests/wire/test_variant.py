@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql.types import VariantVal
 
@@ -109,7 +109,6 @@ def turn(attribute_value: dict[str, Any]) -> dict[str, Any]:
     return decode_variant(*encode_variant(attribute_value))
 
 
-@settings(deadline=None, max_examples=60)
 @given(values)
 def test_every_dynamodb_value_comes_back_equal(attribute_value: dict[str, Any]) -> None:
     result = turn(attribute_value)
@@ -119,7 +118,6 @@ def test_every_dynamodb_value_comes_back_equal(attribute_value: dict[str, Any]) 
     assert decode_variant(*map(bytearray, encode_variant(attribute_value))) == result
 
 
-@settings(deadline=None, max_examples=60)
 @given(plain_values)
 def test_spark_reads_the_same_values(attribute_value: dict[str, Any]) -> None:
     assert seen_by_spark(attribute_value) == python(attribute_value)
@@ -199,7 +197,6 @@ def test_what_looks_like_a_tag_and_is_none_is_a_map(text: str, expected: dict[st
     assert turn(expected) == expected
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.recursive(
         st.one_of(
@@ -291,7 +288,6 @@ def test_types_that_only_spark_writes(kind: int, content: bytes, expected: dict[
             primitive(kind, content[:size])
 
 
-@settings(deadline=None)
 @given(st.floats(min_value=2.0**-126, max_value=2.0**126, width=32))
 def test_floats_of_4_bytes_come_back(number: float) -> None:
     text = primitive(14, struct.pack("<f", number))["N"]
@@ -359,7 +355,6 @@ def test_other_errors() -> None:
         encode_variant({"S": "x" * (1 << 24)})
 
 
-@settings(deadline=None, max_examples=60)
 @given(values, st.data())
 def test_a_damaged_variant_is_a_value_error_or_another_value(
     attribute_value: dict[str, Any], data: st.DataObject

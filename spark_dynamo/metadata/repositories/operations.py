@@ -25,6 +25,7 @@ from spark_dynamo.metadata.repositories.writing import create, delete, update
 from spark_dynamo.metadata.steps import Ask, Paged, Steps
 from spark_dynamo.metadata.zones import shown
 from spark_dynamo.timezones import validate_timezone_string
+from spark_dynamo.wire.actions import Condition
 
 __all__ = ["Operations"]
 
@@ -264,7 +265,8 @@ class Operations(ABC, Generic[T]):
 
         `filter` is a predicate in Spark's SQL; DynamoDB reads the whole table for it.
         """
-        selection = self._selection(None, filter=filter, consistent_read=consistent_read, user_timezone=user_timezone)
+        also = self._also(filter, user_timezone)
+        selection = Selection(self.physical_table_name, also=also, consistent_read=consistent_read)
         found = yield from read(self.codec, selection, limit)
         return self.shown(found, user_timezone)
 
@@ -292,21 +294,22 @@ class Operations(ABC, Generic[T]):
 
         `sort_key_from` and `sort_key_to` bound the sort key (both are included), `sort_key_prefix` is how its text begins. With
         `index` the keys are those of that secondary index, which must project all attributes. `limit` bounds what is read, too,
-        unless a `filter` leaves some out. Times without a zone, in bounds and filter, are taken in the zone in which times are
-        shown.
+        unless a `filter` leaves some out. A filter can't speak of the keys that are queried: DynamoDB refuses that, and so does
+        this with a ValidationError. Times without a zone, in bounds and filter, are taken in the zone in which times are shown.
 
         >>> RunRepository().query_by_pk("sales", limit=10, index="pipeline_id-start_time-index")  # doctest: +SKIP
         """
         bounds = Bounds(sort_key_from, sort_key_to, sort_key_prefix, self.shown_zone(user_timezone))
-        partition, sort = yield from key_condition(self.codec, self._keys(), value, bounds, index)
-        selection = self._selection(
+        also = self._also(filter, user_timezone)
+        partition, sort = yield from key_condition(self.codec, self._keys(), value, bounds, index, also)
+        selection = Selection(
+            self.physical_table_name,
             partition,
             sort=sort,
             index=index,
             newest_first=newest_first,
-            filter=filter,
+            also=also,
             consistent_read=consistent_read,
-            user_timezone=user_timezone,
         )
         found = yield from read(self.codec, selection, limit)
         return self.shown(found, user_timezone)
@@ -331,17 +334,17 @@ class Operations(ABC, Generic[T]):
         ...     print(len(page))
         """
         checked_limit(page_size, "page_size")
-        partition = None
+        partition, also = None, self._also(filter, user_timezone)
         if value is not None:
             bounds = Bounds(None, None, None, self.shown_zone(user_timezone))
-            partition, _ = yield from key_condition(self.codec, self._keys(), value, bounds, index)
-        selection = self._selection(
+            partition, _ = yield from key_condition(self.codec, self._keys(), value, bounds, index, also)
+        selection = Selection(
+            self.physical_table_name,
             partition,
             index=index,
             newest_first=newest_first,
-            filter=filter,
+            also=also,
             consistent_read=consistent_read,
-            user_timezone=user_timezone,
         )
         yield from walk(self.codec, selection, page_size, lambda models: self.shown(models, user_timezone))
 
@@ -381,7 +384,5 @@ class Operations(ABC, Generic[T]):
         codec = self.codec
         return codec.key_names[0], codec.key_names[1] if len(codec.key_names) > 1 else None
 
-    def _selection(self, partition: Any, *, filter: str | None, user_timezone: str | None, **rest: Any) -> Selection:  # noqa: A002
-        zone = self.shown_zone(user_timezone)
-        also = None if filter is None else self.codec.condition(filter, zone, "filter")
-        return Selection(self.physical_table_name, partition, also=also, **rest)
+    def _also(self, filter: str | None, user_timezone: str | None) -> Condition | None:  # noqa: A002
+        return None if filter is None else self.codec.condition(filter, self.shown_zone(user_timezone), "filter")

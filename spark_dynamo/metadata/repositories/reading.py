@@ -18,6 +18,7 @@ from spark_dynamo.metadata.expressions import Selection, Sort
 from spark_dynamo.metadata.steps import Ask, Describe, Found, Paged, Steps
 from spark_dynamo.metadata.zones import taken
 from spark_dynamo.schema.attributes import Attribute
+from spark_dynamo.wire.actions import Condition
 
 __all__ = ["Bounds", "Wanted", "checked_limit", "find", "key_condition", "read", "walk"]
 
@@ -101,12 +102,22 @@ def walk(
 
 
 def key_condition(
-    codec: Codec[Any], keys: tuple[str, str | None], value: Any, bounds: Bounds, index: str | None
+    codec: Codec[Any],
+    keys: tuple[str, str | None],
+    value: Any,
+    bounds: Bounds,
+    index: str | None,
+    also: Condition | None = None,
 ) -> Steps[tuple[tuple[str, Attribute], Sort | None]]:
-    """The key condition of a Query on the table, or on a secondary index of any definition."""
+    """The key condition of a Query on the table, or on a secondary index of any definition; `also` filters what it reads."""
     if index is not None:
         keys = yield from _index_keys(codec, index)
     partition_name, sort_name = keys
+    for name in sorted({partition_name, sort_name or partition_name} & (also.attributes if also else set())):
+        raise ValidationError(
+            f"filter speaks of '{name}', a key of what is queried, by which DynamoDB does not filter: "
+            + ("give its value alone" if name == partition_name else "bound it by sort_key_from and sort_key_to")
+        )
     value = taken(value, codec.attributes.field(partition_name).node, bounds.zone)
     partition = _one(codec, partition_name, value)
     given = (bounds.first, bounds.last, bounds.prefix)

@@ -57,9 +57,14 @@ def class_node(place: Place, annotation: Any) -> Node:
     if becomes_variant(place, cls):
         return recursive_node(place, cls, annotation)
     node = kind(place, cls, _arguments_of(annotation, place.arguments))
-    no_input = [field.name for field in dataclasses.fields(cls) if not field.init] if kind is _dataclass else []
+    no_input = [field.name for field in dataclasses.fields(cls) if not _is_input(field)] if kind is _dataclass else []
     later = [child for child in node.fields if child.attribute in no_input]
     return dataclasses.replace(node, load=finished(node, annotation, later)) if later else node
+
+
+def _is_input(field: dataclasses.Field[Any]) -> bool:
+    """Whether `__init__` takes the field; before 2.14 Pydantic tells of its own `Field(init=False)` in the default alone."""
+    return field.init and not (isinstance(field.default, FieldInfo) and field.default.init is False)
 
 
 def _kind_of(cls: Any) -> Callable[[Place, Any, Arguments], Node] | None:
@@ -139,7 +144,7 @@ def _dataclass(place: Place, cls: type[Any], arguments: Arguments) -> Node:
             default = field.default if isinstance(field.default, FieldInfo) else field
             info = FieldInfo.from_annotated_attribute(hints[field.name], default)
         read = reader_of(place, cls, field.name, info)
-        fields.append(_Field(field.name, info.annotation, info, read, is_input=field.init))
+        fields.append(_Field(field.name, info.annotation, info, read, is_input=_is_input(field)))
     known = frozenset(field.attribute for field in fields)
 
     def check(value: Any) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+from pyspark.sql import types as spark_types
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
@@ -31,7 +32,6 @@ from pyspark.sql.types import (
     StructType,
     TimestampNTZType,
     TimestampType,
-    TimeType,
     VariantType,
     YearMonthIntervalType,
 )
@@ -62,7 +62,7 @@ _PLACEHOLDERS: Mapping[type[DataType], str] = MappingProxyType(
         DayTimeIntervalType: "INTERVAL '0' DAY",
         YearMonthIntervalType: "INTERVAL '0' YEAR",
         VariantType: "CAST(0 AS VARIANT)",
-        TimeType: "TIME'00:00:00'",
+        **({spark_types.TimeType: "TIME'00:00:00'"} if hasattr(spark_types, "TimeType") else {}),  # since Spark 4.1
     }
 )
 

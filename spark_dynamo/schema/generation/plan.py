@@ -211,7 +211,8 @@ class _Planner:
                 return self._map(place.inside("{}"), kind)
             case DecimalType():
                 return Subscript(_ANNOTATED, (_DECIMAL, Call(FIELD, named=_digits(place.path, kind))))
-        return _NATURAL[kind] if kind in _NATURAL else _overridden(place.path, kind)
+        natural = next((annotation for known, annotation in _NATURAL.items() if known == kind), None)
+        return natural or _overridden(place.path, kind)
 
     def _map(self, place: _Place, kind: MapType) -> Annotation:
         if isinstance(kind.keyType, StructType | ArrayType | MapType | VariantType):

@@ -20,6 +20,8 @@ from tests.runs.report.logs import made
 from tests.runs.report.questions import QUESTIONS
 from tests.runs.tables import ITEMS, run_table
 
+pytestmark = pytest.mark.slow
+
 ERRORS = ("ValueError: no rows", "pyspark.errors.AnalysisException: [TABLE_NOT_FOUND] orders: gone", "SystemExit: 1")
 PIPELINES = ("billing", "orders", "sales")
 NIGHTS = 60
@@ -70,14 +72,14 @@ def logs() -> list[PipelineRunLog]:
 
 
 @pytest.fixture(scope="module")
-def asked(spark: SparkSession, moto_server: Server, logs: list[PipelineRunLog]) -> Iterator[SparkSession]:
+def asked(spark: SparkSession, local_server: Server, logs: list[PipelineRunLog]) -> Iterator[SparkSession]:
     """The session with a view of each question over a table with the logs."""
-    table = run_table(moto_server)
+    table = run_table(local_server)
     items = [orjson.loads(text) for text in ITEMS.encode(logs).to_pylist()]
     for start in range(0, len(items), 25):
         puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
-        moto_server.client.batch_write_item(RequestItems={table.name: puts})
-    options = {**moto_server.options, "tablePrefix": table.prefix, "numPartitions": "1", "segments": "1"}
+        local_server.client.batch_write_item(RequestItems={table.name: puts})
+    options = {**local_server.options, "tablePrefix": table.prefix, "numPartitions": "1", "segments": "1"}
     frame = spark.read.format("dynamo-meta").options(**options).load("pipeline_run_logs")
     frame.cache().createOrReplaceTempView("run_logs")
     for view, (_, query) in QUESTIONS.items():

@@ -102,8 +102,8 @@ def test_runs_are_found_by_when_they_began(table: RunTable) -> None:
 
 
 @pytest.mark.parametrize("indexes", [True, False], ids=["indexes", "no indexes"])
-def test_a_run_whose_driver_died_is_lost_and_marked(moto_server: Server, indexes: bool) -> None:
-    table = run_table(moto_server, indexes=indexes)
+def test_a_run_whose_driver_died_is_lost_and_marked(local_server: Server, indexes: bool) -> None:
+    table = run_table(local_server, indexes=indexes)
     put(
         table,
         [
@@ -123,14 +123,14 @@ def test_a_run_whose_driver_died_is_lost_and_marked(moto_server: Server, indexes
 @pytest.mark.parametrize(
     "query", [{}, {"status": "lost"}, {"pipeline_id": "sales"}, {"pipeline_id": "sales", "status": "lost"}], ids=str
 )
-def test_reading_works_where_writing_is_not_allowed(moto_server: Server, query: dict[str, Any]) -> None:
-    table = run_table(moto_server)
+def test_reading_works_where_writing_is_not_allowed(local_server: Server, query: dict[str, Any]) -> None:
+    table = run_table(local_server)
     put(table, [numbered(1, status="running", lease_expires_at=START + timedelta(minutes=3))])
 
     def no_writes(operation: str, request: dict[str, Any]) -> str | None:
         return "AccessDeniedException" if operation == "UpdateItem" else None
 
-    with faulty_server(moto_server.endpoint, no_writes) as proxy:
+    with faulty_server(local_server.endpoint, no_writes) as proxy:
         config = table.config(proxy.connection.endpoint_url)
         (lost,) = runs(config, **query)
         one = read_run(config, "sales-01")
@@ -141,8 +141,8 @@ def test_reading_works_where_writing_is_not_allowed(moto_server: Server, query: 
     assert table.log("sales-01").status is RunStatus.RUNNING
 
 
-def test_a_running_run_is_not_among_the_lost_or_the_other_way_round(moto_server: Server) -> None:
-    table = run_table(moto_server)
+def test_a_running_run_is_not_among_the_lost_or_the_other_way_round(local_server: Server) -> None:
+    table = run_table(local_server)
     put(
         table,
         [
@@ -155,15 +155,15 @@ def test_a_running_run_is_not_among_the_lost_or_the_other_way_round(moto_server:
     assert ids(runs(table.config(), status="lost")) == ["sales-02", "sales-01"]
 
 
-def test_one_run(moto_server: Server) -> None:
-    table = run_table(moto_server)
+def test_one_run(local_server: Server) -> None:
+    table = run_table(local_server)
     put(table, [numbered(1)])
     assert read_run(table.config(), "sales-01") == numbered(1)
     assert read_run(table.config(), "none") is None
 
 
-def test_where_and_in_which_zone(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = run_table(moto_server)
+def test_where_and_in_which_zone(local_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = run_table(local_server)
     put(table, [numbered(1)])
     for name, value in table.environment().items():
         monkeypatch.setenv(name, value)
@@ -200,8 +200,8 @@ def test_what_can_t_be_used_is_named(arguments: dict[str, Any], sentence: str) -
 
 
 @pytest.mark.parametrize("indexes", [True, False], ids=["indexes", "no indexes"])
-def test_a_row_that_is_no_run_log_hides_no_others(moto_server: Server, indexes: bool) -> None:
-    table = run_table(moto_server, indexes=indexes)
+def test_a_row_that_is_no_run_log_hides_no_others(local_server: Server, indexes: bool) -> None:
+    table = run_table(local_server, indexes=indexes)
     put(table, [*(numbered(number) for number in range(5)), numbered(7, "orders")])
     set_attribute(table, "sales-04", "status", {"S": "succeeded"})
     set_attribute(table, "sales-02", "rows_read", {"S": "many"})
@@ -236,6 +236,6 @@ def printed(shown: Runs) -> str:
     return text.getvalue()
 
 
-def test_a_table_that_is_not_there_is_an_error(moto_server: Server) -> None:
+def test_a_table_that_is_not_there_is_an_error(local_server: Server) -> None:
     with pytest.raises(TableNotFoundError):
-        runs(RunTable(moto_server, "nothing").config())
+        runs(RunTable(local_server, "nothing").config())

@@ -1,0 +1,60 @@
+"""moto's server in this process: pip brings it, nothing else is needed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import urllib.request
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, TypeAlias
+
+from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.local.ports import HOST
+
+_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "WriteItem", "WriteItems")  # and those of batches and transactions
+_Application: TypeAlias = Callable[[dict[str, Any], Any], Any]
+
+
+class MotoEngine:
+    """A running server of moto's."""
+
+    name = "moto"
+
+    def __init__(self, port: int) -> None:
+        """Start it on that port, 0 for a free one; ConfigurationError where moto is not installed."""
+        try:
+            from moto.server import ThreadedMotoServer
+        except ImportError as error:
+            raise ConfigurationError(
+                "The embedded DynamoDB needs moto: pip install 'spark-dynamo[local]', or set DYNAMODB_ENDPOINT_URL",
+                error,
+            ) from error
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request otherwise
+        self._server = ThreadedMotoServer(ip_address=HOST, port=port, verbose=False)
+        self._server.start()
+        listening: Any = self._server._server
+        listening.app = _writing_in_turn(listening.app)
+        self.endpoint_url = "http://{}:{}".format(*self._server.get_host_and_port())
+        self.version = version("moto")
+
+    def stop(self) -> None:
+        """End it and forget its tables."""
+        # moto keeps tables per process, not per server
+        reset = urllib.request.Request(f"{self.endpoint_url}/moto-api/reset", method="POST")  # noqa: S310 - our own
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(reset, timeout=10).close()
+        self._server.stop()
+
+
+def _writing_in_turn(app: _Application) -> _Application:
+    """The same server, but one write after the other: moto undoes a cancelled transaction with all written meanwhile."""
+    turn = threading.Lock()
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        if not operation.endswith(_WRITES):
+            return app(environ, start_response)
+        with turn:
+            return app(environ, start_response)
+
+    return answer
