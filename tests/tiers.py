@@ -63,20 +63,21 @@ class Guard:
         self.seen = ""
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.item is None or event not in ("socket.bind", "subprocess.Popen"):
+        if self.item is None:
             return
         if event == "socket.bind" and isinstance(arguments[1], tuple):  # neither a path nor a kernel's own family
             self._refuse(f"listens at {arguments[1]}")
-        elif event == "subprocess.Popen":
-            words = [str(word) for word in (arguments[0], *arguments[1])]
-            if any(
-                PurePath(word).name in _JAVA and not word.startswith(gettempdir()) for word in words
-            ):  # no test's own
-                self._refuse(f"starts {' '.join(words)[:200]}")
+        if event == "subprocess.Popen" and any(map(_is_java, (arguments[0], *arguments[1]))):
+            self._refuse(f"starts {' '.join(map(str, arguments[1]))[:200]}")
 
     def _refuse(self, what: str) -> None:
         self.seen = what
         raise AssertionError(f"a test of the unit tier {what}")
+
+
+def _is_java(word: Any) -> bool:
+    """Whether that is a name of Java's or Spark's programs, and not a stand-in that a test has made."""
+    return PurePath(str(word)).name in _JAVA and not str(word).startswith(gettempdir())
 
 
 guard = Guard()
