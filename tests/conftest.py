@@ -40,8 +40,8 @@ botocore.handlers.BUILTIN_HANDLERS[:] = [
 
 pytest_plugins = ["tests.tiers"]
 
-# The examples are the same each time, so that a suite that passed once passes on any day; HYPOTHESIS_PROFILE=explore looks
-# for new ones. Properties that write to a server take an eighth of these.
+# The examples are the same each time, so that a suite that passed once passes on any day. CI takes HYPOTHESIS_PROFILE=ci, and
+# `explore` looks for new ones. Properties that write to a server take an eighth of these.
 _SAME = hypothesis.settings(
     deadline=None,
     derandomize=True,
@@ -54,9 +54,7 @@ _SAME = hypothesis.settings(
 hypothesis.settings.register_profile("dev", _SAME, max_examples=20)
 hypothesis.settings.register_profile("ci", _SAME, max_examples=80)
 hypothesis.settings.register_profile("explore", _SAME, max_examples=1_000, derandomize=False)
-hypothesis.settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "dev")
-)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ PAGES, SEGMENTS, TASKS, CONCURRENCY = 200, 64, 4, 8
 SKEW = 0.9
 
 
+@pytest.mark.server
 def test_a_heavy_segment_delays_nothing_but_itself(caplog: pytest.LogCaptureFixture) -> None:
     order = list(range(SEGMENTS))
     random.Random(SEGMENTS).shuffle(order)

@@ -104,6 +104,7 @@ def test_as_many_requests_are_under_way_as_there_are_connections() -> None:
     assert [order and order.order_id for order in found] == list(range(120))
 
 
+@pytest.mark.slow
 def test_a_thousand_gets_take_a_tenth_of_the_time() -> None:
     """By a wide margin on an idle machine: see tests/benchmarks/repositories.py."""
     seconds = []

@@ -118,6 +118,7 @@ def test_tables_of_a_database(spark: SparkSession, table: RunTable) -> None:
     assert "derby" not in log.model_dump_json()
 
 
+@pytest.mark.slow
 def test_dynamodb_tables_both_ways(spark: SparkSession, table: RunTable, local_server: Server) -> None:
     name = local_server.create("id:N")
     with logged(spark, table) as logs:

@@ -190,6 +190,7 @@ def test_the_lists_of_a_pending_row_are_taken_up(table: RunTable, make: Make) ->
     assert ([check.check_name for check in log.data_quality_results], log.data_quality_passed) == (["input"], False)
 
 
+@pytest.mark.slow
 def test_two_writers_of_one_live_run_lose_nothing(table: RunTable, make: Make) -> None:
     recorder, state = make(table.store()), state_of()
     theirs = PipelineRunLogsRepository(config=table.config())

@@ -132,6 +132,7 @@ def test_rows_that_the_sink_does_not_tell_are_those_that_the_jobs_wrote(streams:
         assert log.cpu_hours
 
 
+@pytest.mark.slow
 def test_a_restart_is_another_run_of_the_same_query(streams: Streams) -> None:
     streams.feed(5)
     first = streams.start(streams.frame, "noop")

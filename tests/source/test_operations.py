@@ -141,6 +141,7 @@ def test_each_row_names_its_operation(spark: SparkSession, server: Server) -> No
     assert all("op" not in item for item in server.items(table))
 
 
+@pytest.mark.slow
 def test_bad_rows_are_mended_and_written_again(spark: SparkSession, local_server: Server, tmp_path: Path) -> None:
     table = local_server.create()
     frame = spark.range(40).selectExpr("string(id) id", "if(id % 20 = 7, double('NaN'), id) n", "repeat('x', 9) text")

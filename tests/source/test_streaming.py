@@ -103,6 +103,7 @@ def test_an_epoch_of_inserts_is_replayed(stream: Stream) -> None:
     assert by_key(*stream.server.items(table)) == by_key(*(item(f"k{n}", n) for n in range(80)))
 
 
+@pytest.mark.slow
 def test_an_epoch_of_all_operations_is_replayed(stream: Stream) -> None:
     table = stream.server.create()
     old = {"kept": {"BOOL": True}}
