@@ -68,7 +68,7 @@ def test_demo_tells_what_it_truly_did(tmp_path: Path) -> None:
 
     assert done.stderr == ""
     assert done.returncode == 0
-    assert re.search(r"Local DynamoDB: (moto|dynoxide) [\d.]+, which sets the pace", done.stdout)
+    assert re.search(r"Local DynamoDB: (moto|dynoxide) [\d.]+, which sets the pace", " ".join(done.stdout.split()))
     told = re.findall(r"^  ✓ (.+?) +[\d.]+ s(?: +([\d,]+) rows?)?(?: +[\d,]+ rows/s)?$", done.stdout, re.MULTILINE)
     rows = {stage: int(count.replace(",", "")) for stage, count in told if count}
     read = {name: sum(1 for _ in rows_of(name)) for name in ("airlines", "airports", "planes", "weather", "flights")}

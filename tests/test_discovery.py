@@ -18,6 +18,7 @@ from pyspark.sql.datasource import DataSource
 import spark_dynamo as sd
 from spark_dynamo.source.datasource import DynamoDataSource
 from tests.conftest import Server
+from tests.servers.spark_connect import OWN_PORT
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,9 +101,8 @@ def test_an_installed_wheel_is_found_without_registration(wheel: Path, local_ser
 
 
 @pytest.mark.jvm
-@pytest.mark.xdist_group("Connect's own port")
 def test_spark_connect(python: Callable[..., Any]) -> None:
-    finished = python(CONNECT)
+    finished = python(CONNECT, **OWN_PORT)
     assert finished.stdout.splitlines() == [
         "found [Row(id='a', l=[1, 2])]",
         "runs 0",

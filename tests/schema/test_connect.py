@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.jvm, pytest.mark.xdist_group("Connect's own port")]
+from tests.servers.spark_connect import OWN_PORT
+
+pytestmark = pytest.mark.jvm
 
 _CODE = """
 from decimal import Decimal
@@ -52,7 +54,7 @@ spark.stop()
 
 
 def test_the_bridge_works_through_connect(python: Callable[..., Any], pytestconfig: pytest.Config) -> None:
-    finished = python(_CODE, PYTHONPATH=str(pytestconfig.rootpath))
+    finished = python(_CODE, PYTHONPATH=str(pytestconfig.rootpath), **OWN_PORT)
     assert finished.stdout.splitlines() == [
         "True True",
         "True True 2",

@@ -14,6 +14,8 @@ import pyspark
 from tests.servers.spark_driver import CONFIG, Family, wait_until
 
 _START_SECONDS = 120.0
+# with it `SparkSession.builder.remote("local")` takes a free port, and not always the same one
+OWN_PORT = {"SPARK_TESTING": "1"}
 
 
 @contextmanager

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.spark_connect import OWN_PORT
 from tests.versions.environments import make_environment
 
 SMOKE = str(Path(__file__).with_name("smoke.py"))
 
 
 @pytest.mark.jvm
-@pytest.mark.xdist_group("Connect's own port")  # pyspark's `remote("local")` always takes the same
 @pytest.mark.parametrize("version", ["4.0", "4.1", "4.2"])
 def test_older_pyspark_does_the_main_things(version: str, tmp_path: Path) -> None:
     made = make_environment(tmp_path / "env", "connect,local", f"pyspark=={version}.*")
     # the archive of Spark's classes is that of another version
     options = re.sub(r" -Xshare\S+ -XX:SharedArchiveFile=\S+", "", os.environ["SPARK_SUBMIT_OPTS"])
     for mode, least in {"classic": 11, "connect": 10}.items():
-        done = made.run(SMOKE, mode, SPARK_SUBMIT_OPTS=options)
+        done = made.run(SMOKE, mode, SPARK_SUBMIT_OPTS=options, **OWN_PORT)
         assert done.returncode == 0, done.stdout + done.stderr[-3000:]
         assert done.stdout.count("works: ") >= least, done.stdout
 
