@@ -56,7 +56,7 @@ servers: setup
 test-unit: setup  ## what needs neither Java nor a server, in a minute and a half
 	$(PYTEST) -m unit
 
-test: setup servers  ## all checks, unit tests, servers below Spark, one good pass through Spark: some five minutes
+test: setup servers  ## all checks, unit tests, servers below Spark, one good pass through Spark: some six minutes
 	@$(MAKE) --no-print-directory --jobs 2 lint classes
 	$(PYTEST) -m 'not slow'
 
