@@ -24,11 +24,11 @@ from spark_dynamo.aws.announcement import Announcement, announce, find_announcem
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.tables import KeyAttribute, create_table
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.local.dynoxide_engine import CRATE_VERSION, cached_dynoxide, find_dynoxide
+from spark_dynamo.local.dynoxide_engine import CRATE_VERSION
 from spark_dynamo.source.location import find
 from spark_dynamo.source.options import SourceOptions
 from tests.conftest import Server
-from tests.servers.requirement import missing
+from tests.servers.dynoxide import required_dynoxide
 
 pytestmark = pytest.mark.server
 
@@ -36,8 +36,8 @@ pytestmark = pytest.mark.server
 @pytest.fixture(params=["moto", "dynoxide"])
 def engine(request: pytest.FixtureRequest) -> Any:
     """The name of each program that can serve."""
-    if request.param == "dynoxide" and not find_dynoxide():
-        missing("there is no dynoxide: `make servers` compiles it, with cargo")
+    if request.param == "dynoxide":
+        required_dynoxide()
     return request.param
 
 
@@ -207,7 +207,7 @@ def test_the_command_runs_one_in_the_foreground(engine: Any) -> None:
 def test_auto_takes_dynoxide_where_it_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    program = cached_dynoxide() or missing("there is no dynoxide: `make servers` compiles it, with cargo")
+    program = required_dynoxide()
     caplog.set_level("INFO", "spark_dynamo.local")
     with sd.local_dynamodb() as server:
         assert server.engine.startswith("dynoxide ")

@@ -231,9 +231,8 @@ class Flight:
 
     def _halt(self) -> None:
         """End all threads; one that still waits for an answer after a second loses its connection."""
-        with suppress(
-            RuntimeError
-        ):  # Ctrl-C between taking the lock and holding it leaves it to a caller who doesn't know
+        # Ctrl-C between taking the lock and holding it leaves it to a caller who doesn't know
+        with suppress(RuntimeError):
             while True:
                 self._lock.release()
         with self._work:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any, TypeAlias
 
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.local.ports import HOST
+from spark_dynamo.local.ports import HOST, free_port
 
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", "WriteItem", "WriteItems")  # and those of batches and transactions
 _Application: TypeAlias = Callable[[dict[str, Any], Any], Any]
@@ -22,7 +22,7 @@ class MotoEngine:
     name = "moto"
 
     def __init__(self, port: int) -> None:
-        """Start it on that port, 0 for a free one; ConfigurationError where moto is not installed."""
+        """Start it on that port, 0 for a free one; ConfigurationError where moto is not installed or the port is taken."""
         try:
             from moto.server import ThreadedMotoServer
         except ImportError as error:
@@ -30,6 +30,7 @@ class MotoEngine:
                 "The embedded DynamoDB needs moto: pip install 'spark-dynamo[local]', or set DYNAMODB_ENDPOINT_URL",
                 error,
             ) from error
+        free_port(port)  # moto would wait forever for a server that could not take its port
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request otherwise
         self._server = ThreadedMotoServer(ip_address=HOST, port=port, verbose=False)
         self._server.start()

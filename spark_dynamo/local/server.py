@@ -14,7 +14,6 @@ from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.local.dynoxide_engine import DynoxideEngine, find_dynoxide
 from spark_dynamo.local.moto_engine import MotoEngine
-from spark_dynamo.local.ports import free_port
 
 EngineName: TypeAlias = Literal["auto", "moto", "dynoxide"]
 
@@ -121,7 +120,6 @@ def local_dynamodb(port: int = 0, *, engine: EngineName = "auto") -> LocalDynamo
 def _start(engine: str, port: int) -> _Engine:
     if engine not in ("auto", "moto", "dynoxide"):
         raise ConfigurationError(f"engine={engine!r} is not known: 'auto', 'moto' and 'dynoxide' are")
-    free_port(port)  # moto would wait forever for a server that could not take its port
     if engine == "dynoxide" or (engine == "auto" and find_dynoxide()):
         return DynoxideEngine(port)
     return MotoEngine(port)

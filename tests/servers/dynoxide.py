@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from spark_dynamo.local.dynoxide_engine import INSTALL, cache_folder, cached_dynoxide
 from spark_dynamo.local.server import LocalDynamoDB
@@ -25,10 +26,16 @@ _QUICK = {"CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNI
 @contextmanager
 def dynoxide_server() -> Iterator[str]:
     """The address of a new server, which ends with the block; where there is no dynoxide, the test is skipped."""
-    if cached_dynoxide() is None:
-        missing(f"there is no dynoxide in {cache_folder()}: `make servers` compiles it, with cargo")
+    required_dynoxide()
     with LocalDynamoDB(share=False, engine="dynoxide") as server:
         yield server.endpoint_url
+
+
+def required_dynoxide() -> Path:
+    """The program in the cache; where there is none, the test is skipped, or fails where `CI` is `true`."""
+    return cached_dynoxide() or missing(
+        f"there is no dynoxide in {cache_folder()}: `make servers` compiles it, with cargo"
+    )
 
 
 def install() -> str | None:
