@@ -112,6 +112,7 @@ def test_spark_connect(python: Callable[..., Any]) -> None:
     ], finished.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_register_where_discovery_is_not_possible(spark: SparkSession, local_server: Server) -> None:
     sd.register(spark)
     frame = spark.read.format("dynamo-meta").options(**local_server.options).schema("id STRING")

@@ -51,6 +51,7 @@ def answers(endpoint: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_reads_and_writes_find_it_though_the_session_was_first(spark: SparkSession) -> None:
     for round_ in range(2):  # the second server has another port, and nothing of the first's tables
         with sd.local_dynamodb() as server:
@@ -62,6 +63,7 @@ def test_reads_and_writes_find_it_though_the_session_was_first(spark: SparkSessi
         spark.read.format("dynamo-meta").schema("id STRING").load("found").collect()
 
 
+@pytest.mark.slow
 def test_driver_code_finds_it_and_the_metadata_tables_too(spark: SparkSession) -> None:
     with sd.local_dynamodb() as server:
         names = sd.create_tables()

@@ -140,6 +140,7 @@ def test_tables_are_those_of_the_code() -> None:
     assert with_tables(text) == text, "run: python -m tests.test_readme"
 
 
+@pytest.mark.slow
 def test_examples_run(spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) > 5

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import PurePath
 from tempfile import gettempdir
 from typing import Any
@@ -53,6 +53,15 @@ def _rank(item: pytest.Item) -> int:
     if item.path.name in _LONGEST:
         return _LONGEST.index(item.path.name)
     return len(_LONGEST) + (item.get_closest_marker("spark") is None)
+
+
+def quick(count: int, cases: Iterable[Any]) -> list[Any]:
+    """Cases for `parametrize`, of which all but the first are left to `make test-all`."""
+    cases = list(cases)
+    later = [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow) for case in cases[count:]
+    ]
+    return cases[:count] + later
 
 
 class Guard:

@@ -27,6 +27,7 @@ from spark_dynamo.errors import (
     UnwrittenItemsError,
 )
 from tests.servers.scripted import Reply, refusal, scripted_server
+from tests.tiers import quick
 
 pytestmark = pytest.mark.server
 
@@ -61,7 +62,7 @@ def test_a_passing_trouble_is_repeated_until_it_passes(trouble: Reply) -> None:
     assert (requests.counts.requests, requests.counts.retries) == (3, 2)
 
 
-@pytest.mark.parametrize("trouble", PASSING, ids=NAMES)
+@pytest.mark.parametrize("trouble", quick(4, PASSING), ids=NAMES)
 def test_a_lasting_trouble_ends_in_one_named_error(trouble: Reply) -> None:
     with scripted_server(lambda operation, request: trouble) as server:
         requests = Requests(server.connection, "t", patience=0.3)

@@ -142,7 +142,7 @@ def wire_server(answer: Answer, tls: ssl.SSLContext | None = None, *, is_proxy: 
 @contextmanager
 def counted(connection: Connection) -> Iterator[list[str]]:
     """The addresses of requests that botocore itself sends meanwhile."""
-    session = raw_client(connection)._endpoint.http_session
+    session = sender(connection)._client._endpoint.http_session  # raw_client may have forgotten that one
     sent: list[str] = []
     stock = session.send
 

@@ -20,6 +20,7 @@ from spark_dynamo.errors import ConditionFailedError, UnwrittenItemsError
 from tests.conftest import Server
 from tests.servers.faulty import FaultyServer, every, faulty_server, sometimes
 from tests.servers.scripted import Reply, refusal, scripted_server
+from tests.tiers import quick
 
 ITEMS, ROWS = 24, 12  # in the table before; in a write
 Item = dict[str, dict[str, Any]]
@@ -260,7 +261,7 @@ def test_each_row_is_done_or_refused_once_under_a_fault(
     assert outcome.requests.counts.retries == proxy.faults[fault] >= ROWS // 3
 
 
-@pytest.mark.parametrize("fault", ["read timeout", "answer too late"])
+@pytest.mark.parametrize("fault", quick(1, ["read timeout", "answer too late"]))
 def test_each_row_is_done_or_refused_once_where_answers_do_not_come(
     dynoxide_server: Server, proxy: FaultyServer, fault: str
 ) -> None:

@@ -16,6 +16,7 @@ from spark_dynamo.predicates.parse import parse_predicate
 from spark_dynamo.predicates.words import Literal, words
 from tests.predicates.against_spark import differences, frame, outcomes
 from tests.predicates.generate import SCHEMA, predicate, table
+from tests.tiers import quick
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def session_zone(spark: SparkSession, zone: str) -> Iterator[None]:
         spark.conf.set("spark.sql.session.timeZone", str(before))
 
 
-@pytest.mark.parametrize(("seed", "zone"), [(1, "UTC"), (2, "America/New_York")])
+@pytest.mark.parametrize(("seed", "zone"), quick(1, [(1, "UTC"), (2, "America/New_York")]))
 def test_random_predicates_mean_what_they_mean_in_spark(spark: SparkSession, seed: int, zone: str) -> None:
     chance = random.Random(seed)
     batch = table(chance, 40)

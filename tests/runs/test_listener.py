@@ -135,6 +135,7 @@ def test_dynamodb_tables_both_ways(spark: SparkSession, table: RunTable, local_s
     assert local_server.endpoint not in log.model_dump_json()
 
 
+@pytest.mark.slow
 def test_bytes_that_are_known_in_part_are_not_known(
     spark: SparkSession, table: RunTable, numbers: Path, local_server: Server
 ) -> None:

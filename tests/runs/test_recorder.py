@@ -28,6 +28,7 @@ from tests.conftest import Server
 from tests.runs.tables import RunTable, run_table, until
 from tests.servers.faulty import READ_TIMEOUT, FaultyServer, every, faulty_server
 from tests.servers.scripted import Reply, refusal, scripted_server
+from tests.tiers import quick
 
 Make = Callable[..., Recorder]
 
@@ -388,7 +389,7 @@ WRITE_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", WRITE_FAULTS)
+@pytest.mark.parametrize("fault", quick(3, WRITE_FAULTS))
 def test_faults_are_got_over(
     moto_table: RunTable, make: Make, proxy: FaultyServer, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:

@@ -66,6 +66,7 @@ def process(code: str, table: RunTable, folder: Path) -> Iterator[subprocess.Pop
             started.kill()
 
 
+@pytest.mark.slow
 def test_a_registered_session_logs_what_it_does(spark: SparkSession, table: RunTable) -> None:
     listener = register_run_listener(
         spark, pipeline_id="registered", trigger_type="schedule", config=table.config(), created_by="ann"

@@ -97,6 +97,7 @@ def test_a_query_is_a_run_with_the_rows_of_its_sources_and_its_sink(streams: Str
     assert 'to {"logOffset":2}' in last
 
 
+@pytest.mark.slow
 def test_a_table_of_dynamo_meta_is_written_and_read_as_a_stream(streams: Streams, local_server: Server) -> None:
     streams.feed(30)
     name = local_server.create()
@@ -146,6 +147,7 @@ def test_a_restart_is_another_run_of_the_same_query(streams: Streams) -> None:
     assert logs[0].run_id != logs[1].run_id
 
 
+@pytest.mark.slow
 def test_queries_in_parallel_do_not_mix_and_a_stopped_one_has_succeeded(streams: Streams) -> None:
     rate = streams.spark.readStream.format("rate-micro-batch")
     queries = [

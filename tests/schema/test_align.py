@@ -241,7 +241,10 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=[("true", "UTC"), ("false", "Europe/Berlin")], ids=["ansi", "not ansi, elsewhere"])
+@pytest.fixture(
+    params=[("true", "UTC"), pytest.param(("false", "Europe/Berlin"), marks=pytest.mark.slow)],
+    ids=["ansi", "not ansi, elsewhere"],
+)
 def session(request: pytest.FixtureRequest, spark: SparkSession) -> Iterator[SparkSession]:
     """Two ways to set Spark up that must make no difference."""
     names = "spark.sql.ansi.enabled", "spark.sql.session.timeZone"

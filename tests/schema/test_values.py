@@ -131,6 +131,7 @@ def test_rows_that_the_model_refuses_are_named(spark: SparkSession) -> None:
     assert caught.value.errors == {"row 0: count": "Input should be greater than or equal to 0, not -1"}
 
 
+@pytest.mark.slow
 def test_a_model_written_as_a_row_is_the_item_of_the_model(spark: SparkSession, server: Server) -> None:
     table = server.create("parcel_id:S")
     to_dataframe(spark, PARCELS).write.format("dynamo-meta").options(**server.options).mode("append").save(table)

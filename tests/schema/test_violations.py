@@ -26,6 +26,7 @@ from spark_dynamo.schema.bridge import node_of, struct_type
 from spark_dynamo.schema.checks.violations import unchecked, violations
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
 from tests.schema.refusals import all_nullable, random_rows, refused_paths, without_order, without_what_one_hides
+from tests.tiers import quick
 
 _TWO_HOURS_EAST = timezone(timedelta(hours=2))
 
@@ -218,7 +219,7 @@ _COUNT = 200
 
 @pytest.mark.parametrize(
     ("model", "ansi"),
-    [*((model, "true") for model in _MODELS), (Numbers, "false"), (Nested, "false")],
+    quick(5, [*((model, "true") for model in _MODELS), (Numbers, "false"), (Nested, "false")]),
 )
 def test_exactly_the_rows_and_paths_that_pydantic_refuses_are_found_in_one_job(
     spark: SparkSession, setting: Callable[[str, str], None], model: type[BaseModel], ansi: str

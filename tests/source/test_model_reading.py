@@ -389,6 +389,7 @@ def test_a_gap_in_the_migrations_is_known_before_anything_is_read(
 # ---------------------------------------------------------------------------------------------------- workers
 
 
+@pytest.mark.slow
 def test_a_worker_imports_the_model_only_for_older_items(python: Callable[..., Any], local_server: Server) -> None:
     table = local_server.create("customer:S", "day:N")
     local_server.put(table, item_of(ROWS[0], 3))

@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 )
 
 from tests.conftest import Server
+from tests.tiers import quick
 
 
 def read(spark: SparkSession, server: Server, table: str, schema: StructType | str, **options: Any) -> DataFrame:
@@ -200,7 +201,7 @@ MISFITS = [
 ]
 
 
-@pytest.mark.parametrize(("column", "value", "sentence"), MISFITS, ids=[column for column, *_ in MISFITS])
+@pytest.mark.parametrize(("column", "value", "sentence"), quick(3, MISFITS), ids=[column for column, *_ in MISFITS])
 def test_a_value_that_does_not_fit_is_named(
     spark: SparkSession, server: Server, column: str, value: dict[str, Any], sentence: str
 ) -> None:

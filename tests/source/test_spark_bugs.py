@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from pyspark.sql import SparkSession
 
 
+@pytest.mark.slow
 def test_push_filters_still_returns_wrong_rows(spark: SparkSession) -> None:
     """Why predicates come by an option: the JVM keeps one planned reader, with its filters, for all queries of a frame."""
     from pyspark.sql.datasource import DataSource, DataSourceReader, EqualTo, InputPartition

@@ -75,6 +75,7 @@ def item(key: str, n: int, **more: Any) -> dict[str, Any]:
     return {"id": {"S": key}, "n": {"N": str(n)}, **more}
 
 
+@pytest.mark.slow
 def test_a_restart_goes_on_at_the_checkpoint(stream: Stream) -> None:
     table = stream.server.create()
     stream.feed({"id": "a", "n": 1}, {"id": "b", "n": 1})
@@ -210,6 +211,7 @@ def test_an_epoch_of_inserts_in_foreach_batch_is_replayed(stream: Stream) -> Non
         stream.forget_the_last_commit()
 
 
+@pytest.mark.slow
 def test_an_error_ends_the_query_with_a_sentence_and_a_restart_tries_again(stream: Stream) -> None:
     table = stream.server.create()
     stream.server.put(table, item("b", 0))

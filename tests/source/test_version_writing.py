@@ -192,6 +192,7 @@ class Unversioned(BaseModel):
     other: ClassVar[int] = 3
 
 
+@pytest.mark.slow
 def test_a_copy_is_upgraded_and_an_overwrite_upgrades_the_table(spark: SparkSession, local_server: Server) -> None:
     source, target = local_server.create("customer:S", "day:N"), local_server.create("customer:S", "day:N")
     local_server.put(source, *(item_of(row, VERSIONS[number % 5]) for number, row in enumerate(ROWS[:10])))

@@ -23,6 +23,7 @@ from tests.conftest import Server
 from tests.servers.faulty import FaultyServer, Request, every, faulty_server, honest, sometimes
 from tests.source import write_model as model
 from tests.source.write_model import BY_COLUMN, CONDITIONS, SCHEMA, Condition, Item, Options, Outcome, Row, Table
+from tests.tiers import quick
 
 ROWS = 30
 ROWS_AT_ONCE = 5  # in a batch, and in a transaction
@@ -205,7 +206,7 @@ def test_the_scenarios_are_worth_it() -> None:
     }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", quick(1, range(2)))
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_table_and_the_counts_are_right_in_any_mixture_of_faults(
     proxy: FaultyServer, case_of: Callable[..., Case], name: str, seed: int
@@ -217,7 +218,7 @@ def test_the_table_and_the_counts_are_right_in_any_mixture_of_faults(
 
 
 @pytest.mark.parametrize("fault", ["answer too late", "read timeout"])
-@pytest.mark.parametrize("name", ["puts", "inserts", "conditional updates", "atomic inserts"])
+@pytest.mark.parametrize("name", quick(2, ["puts", "conditional updates", "inserts", "atomic inserts"]))
 def test_answers_that_come_too_late_are_lost_answers(
     proxy: FaultyServer, case_of: Callable[..., Case], name: str, fault: str
 ) -> None:

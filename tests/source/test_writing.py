@@ -15,6 +15,7 @@ from pyspark.sql.types import StructType
 from spark_dynamo.errors import DuplicateKeyError, InvalidItemError
 from spark_dynamo.source.write_task import Written
 from tests.conftest import Server
+from tests.tiers import quick
 
 
 def write(frame: DataFrame, server: Server, table: str, **options: str) -> None:
@@ -175,7 +176,9 @@ REFUSED_ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "row", "problem"), REFUSED_ROWS, ids=[row[3][:40] for row in REFUSED_ROWS])
+@pytest.mark.parametrize(
+    ("key", "value", "row", "problem"), quick(3, REFUSED_ROWS), ids=[row[3][:40] for row in REFUSED_ROWS]
+)
 def test_rows_that_dynamodb_cannot_take_are_named_before_anything_is_sent(
     spark: SparkSession, local_server: Server, key: str, value: str, row: str, problem: str
 ) -> None:
@@ -277,20 +280,23 @@ def test_a_table_that_does_not_exist_says_how_to_create_it(spark: SparkSession, 
 
 @pytest.mark.parametrize(
     ("frame", "sentence"),
-    [
-        (
-            "SELECT 'a' ID_",
-            "Field 'id': table 'T' has it as a key attribute, but the frame has no such column; did you mean 'ID_",
-        ),
-        ("SELECT 1 id", "Field 'id': table 'T' has it as a key of type S, but int is stored as N; cast the column"),
-        ("SELECT array('a') id", "Field 'id': a key attribute can't be array<string>"),
-        ("SELECT 'a' id, map(1, 2) m", "Field 'm': map<int,int> has keys that are no strings; cast them to STRING"),
-        ("SELECT 'a' id, interval 1 month i", "Field 'i': interval month has no DynamoDB form"),
-        (
-            "SELECT 'a' id, array(named_struct('b\\u0000', 1)) l",
-            r"Field 'l[].b\0': Spark loses values under a name with a NUL",
-        ),
-    ],
+    quick(
+        2,
+        [
+            (
+                "SELECT 'a' ID_",
+                "Field 'id': table 'T' has it as a key attribute, but the frame has no such column; did you mean 'ID_",
+            ),
+            ("SELECT 1 id", "Field 'id': table 'T' has it as a key of type S, but int is stored as N; cast the column"),
+            ("SELECT array('a') id", "Field 'id': a key attribute can't be array<string>"),
+            ("SELECT 'a' id, map(1, 2) m", "Field 'm': map<int,int> has keys that are no strings; cast them to STRING"),
+            ("SELECT 'a' id, interval 1 month i", "Field 'i': interval month has no DynamoDB form"),
+            (
+                "SELECT 'a' id, array(named_struct('b\\u0000', 1)) l",
+                r"Field 'l[].b\0': Spark loses values under a name with a NUL",
+            ),
+        ],
+    ),
 )
 def test_frames_that_do_not_suit_the_table(
     spark: SparkSession, local_server: Server, frame: str, sentence: str

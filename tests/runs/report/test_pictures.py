@@ -25,6 +25,7 @@ from spark_dynamo.run_logs.report.timeline import timeline
 from spark_dynamo.run_logs.report.trend import duration_points, row_points, trend
 from tests.runs.report.logs import NOW, made, nightly, of_every_kind
 from tests.runs.report.test_looks import left_open
+from tests.tiers import quick
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -70,7 +71,7 @@ def scene_of(draw: Callable[[list[PipelineRunLog]], Picture], scene: str) -> Pic
     return draw(SCENES[scene])
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", quick(6, SCENES))
 @pytest.mark.parametrize("draw", [drawn_timeline, drawn_trend])
 def test_any_runs_can_be_drawn(scene: str, draw: Callable[[list[PipelineRunLog]], Picture]) -> None:
     picture = scene_of(draw, scene)
