@@ -40,6 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """End where pytest-xdist does not group tests: then each process would have a Spark session of its own."""
+    if getattr(session.config.option, "loadgroup", False):
+        apart = [
+            item.nodeid for item in session.items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid
+        ]
+        assert not apart, f"pytest-xdist groups no tests with pytest {pytest.__version__}: {apart[0]} is in no group"
+
+
 def _needs(item: pytest.Item) -> list[str]:
     used = set(getattr(item, "fixturenames", ()))
     own = {mark.name for mark in item.iter_markers()}
