@@ -50,21 +50,24 @@ _COMPARE: dict[str, Callable[..., pa.Array]] = {
 class _Rows(NamedTuple):
     batch: pa.RecordBatch
     zone: str
+    size_of_null: int | None
 
 
-def evaluate(node: Node, batch: pa.RecordBatch, zone: str = "UTC") -> pa.BooleanArray:
+def evaluate(
+    node: Node, batch: pa.RecordBatch, zone: str = "UTC", *, size_of_null: int | None = None
+) -> pa.BooleanArray:
     """The predicate's outcome for each row: true, false, or null for UNKNOWN.
 
     The batch has the columns that the predicate refers to, typed as `wire.types.arrow_schema` types them. `zone` is Spark's
     session time zone, in which timestamps without a zone of their own are meant; `OptionError` where it is needed and
-    unknown.
+    unknown. `size_of_null` is what `size` says of a null collection.
     """
-    return _evaluate(node, _Rows(batch, zone))
+    return _evaluate(node, _Rows(batch, zone, size_of_null))
 
 
-def mask(node: Node, batch: pa.RecordBatch, zone: str = "UTC") -> pa.BooleanArray:
+def mask(node: Node, batch: pa.RecordBatch, zone: str = "UTC", *, size_of_null: int | None = None) -> pa.BooleanArray:
     """Whether the predicate is TRUE for each row, without nulls: what `batch.filter` takes."""
-    return pc.fill_null(evaluate(node, batch, zone), False)
+    return pc.fill_null(evaluate(node, batch, zone, size_of_null=size_of_null), False)
 
 
 def _evaluate(node: Node, rows: _Rows) -> pa.BooleanArray:
@@ -199,7 +202,8 @@ def _values(operand: Operand, rows: _Rows) -> pa.Array:
         if pa.types.is_map(collection.type):
             entries = pa.list_(pa.struct([collection.type.key_field, collection.type.item_field]))
             collection = collection.cast(entries)
-        return pc.list_value_length(collection)
+        sizes = pc.list_value_length(collection)
+        return sizes if rows.size_of_null is None else pc.fill_null(sizes, rows.size_of_null)
     column = rows.batch.column(operand.column)
     for step in operand.steps:
         if isinstance(step, Key):

@@ -37,7 +37,7 @@ from spark_dynamo.predicates.conditions import (
     render,
     tagged,
 )
-from spark_dynamo.predicates.intervals import OPPOSITE, leaf_domain
+from spark_dynamo.predicates.intervals import OPPOSITE, fits_null_size, leaf_domain
 from spark_dynamo.predicates.ranges import EXISTS, Domain, Wire
 from spark_dynamo.predicates.tree import (
     And,
@@ -138,7 +138,7 @@ class _Necessary:
         if isinstance(node, And | Or):
             join = both if isinstance(node, And) is truth else either
             return join([self.of(child, truth) for child in node.children])
-        if any(path.column in self._exclude for path in paths(node)):
+        if any(path.column in self._exclude for path in paths(node)) or fits_null_size(node, truth):
             return True
         if isinstance(node, IsNull) and truth:
             return self._null(node.operand.path if isinstance(node.operand, Size) else node.operand)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from spark_dynamo.predicates.ranges import ALL, EXISTS, NOTHING, Domain, Interva
 from spark_dynamo.predicates.stored import stored_values
 from spark_dynamo.predicates.tree import (
     And,
+    ColumnComparison,
     Comparison,
     Constant,
     In,
@@ -22,6 +24,7 @@ from spark_dynamo.predicates.tree import (
     NullSafeEqual,
     Or,
     Path,
+    Size,
     Value,
     paths,
 )
@@ -66,7 +69,7 @@ def _domain(node: Node, column: str, truth: bool) -> Domain:
         return intersection(children) if isinstance(node, And) is truth else union(children)
     if isinstance(node, IsTrue):
         return _domain(node.child, column, True) if truth else ALL
-    if isinstance(node, IsUnknown | NullSafeEqual):
+    if isinstance(node, IsUnknown | NullSafeEqual) or fits_null_size(node, truth):
         return ALL
     found = leaf_domain(node, truth) if type(node) in _LEAVES else EXISTS
     if found.is_empty:
@@ -75,6 +78,31 @@ def _domain(node: Node, column: str, truth: bool) -> Domain:
     if not touched or found.is_all:
         return ALL
     return EXISTS if any(path.steps for path in touched) or len(touched) > 1 else found
+
+
+_HOLDS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def fits_null_size(node: Node, truth: bool) -> bool:
+    """Whether a leaf about the size of a null collection may be that, for in some sessions such a size is -1."""
+    match node:
+        case Comparison(Size(), op, value):
+            return _HOLDS[op](-1, value) is truth
+        case In(Size(), values):
+            return (-1 in values) is truth
+        case Known(Size(), value):
+            return value is truth
+        case IsNull(Size()):
+            return not truth
+        case ColumnComparison(left, _, right):
+            return isinstance(left, Size) or isinstance(right, Size)
+    return False
 
 
 def _comparison(node: Comparison, truth: bool) -> Domain:

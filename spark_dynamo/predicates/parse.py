@@ -9,9 +9,6 @@ import sqlglot
 from pyspark.sql.types import (
     ArrayType,
     BooleanType,
-    DecimalType,
-    DoubleType,
-    FloatType,
     MapType,
     StringType,
     StructType,
@@ -20,16 +17,16 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from spark_dynamo.errors import shorten
-from spark_dynamo.predicates import literals
+from spark_dynamo.predicates import literals, pairs
 from spark_dynamo.predicates.columns import resolve
 from spark_dynamo.predicates.likes import like_pattern
 from spark_dynamo.predicates.literals import show
-from spark_dynamo.predicates.numbers import INTEGERS, columns_fit_together
+from spark_dynamo.predicates.needs import needs_of_comparison, needs_of_name, needs_of_words
 from spark_dynamo.predicates.refusals import near, refused
+from spark_dynamo.predicates.settings import Need, Predicate
 from spark_dynamo.predicates.spellings import Literal
 from spark_dynamo.predicates.tree import (
     And,
-    ColumnComparison,
     Constant,
     IsNull,
     IsTrue,
@@ -37,7 +34,6 @@ from spark_dynamo.predicates.tree import (
     Like,
     Node,
     Not,
-    NullSafeEqual,
     Operand,
     Operator,
     Or,
@@ -59,13 +55,24 @@ def parse_predicate(text: str, schema: StructType) -> Node:
     >>> parse_predicate("amount > 1.234", schema)  # doctest: +ELLIPSIS
     Comparison(operand=Path(column='amount', ...), op='>', value=Decimal('1.23'))
     """
-    return parse_references(text, lambda reference: resolve(reference, schema))
+    return planned_predicate(text, schema).node
+
+
+def planned_predicate(text: str, schema: StructType) -> Predicate:
+    """The same, with what it needs of the session's settings to mean that."""
+    return _read(text, lambda reference: resolve(reference, schema))
 
 
 def parse_references(text: str, resolve: Callable[[Reference], Path]) -> Node:
-    """The same, where `resolve` says what each name means."""
+    """The tree, where `resolve` says what each name means."""
+    return _read(text, resolve).node
+
+
+def _read(text: str, resolve: Callable[[Reference], Path]) -> Predicate:
     skeleton = words(text)
-    return _Reader(text, skeleton, resolve).predicate(_parsed(text, skeleton))
+    reader = _Reader(text, skeleton, resolve)
+    node = reader.predicate(_parsed(text, skeleton))
+    return Predicate(node, tuple(dict.fromkeys([*needs_of_words(skeleton), *reader.needs])))
 
 
 def _parsed(text: str, skeleton: list[Word]) -> exp.Expression:
@@ -122,6 +129,7 @@ class _Reader:
         self._text = text
         self._resolve = resolve
         self._words = {word.sql.strip("'"): word for word in skeleton if word.meaning is not None}
+        self.needs: list[Need] = []
 
     def predicate(self, tree: exp.Expression) -> Node:
         """A tree that must be a boolean."""
@@ -157,6 +165,9 @@ class _Reader:
     def _compare(self, tree: exp.Expression) -> Node:
         left, right = self._side(tree.this), self._side(tree.expression)
         if isinstance(tree, exp.NullSafeEQ | exp.NullSafeNEQ):
+            for operand, literal in ((left, right), (right, left)):
+                if isinstance(literal, Literal) and not isinstance(operand, Literal):
+                    self.needs += needs_of_comparison(operand, [literal], listed=False)
             node = _null_safe(left, right) or self._two_literals(tree)
             return Not(node) if isinstance(tree, exp.NullSafeNEQ) else node
         op = _COMPARISONS.get(type(tree), "=")
@@ -164,8 +175,12 @@ class _Reader:
             left, right, op = right, left, _MIRRORED[op]
         if isinstance(left, Literal):
             return self._two_literals(tree)
-        node = literals.compare(left, op, right) if isinstance(right, Literal) else _columns(left, op, right)
+        node = self._compared(left, op, right) if isinstance(right, Literal) else pairs.compare(left, op, right)
         return Not(node) if isinstance(tree, exp.NEQ) else node
+
+    def _compared(self, operand: Operand, op: Operator, literal: Literal) -> Node:
+        self.needs += needs_of_comparison(operand, [literal], listed=False)
+        return literals.compare(operand, op, literal)
 
     def _two_literals(self, tree: exp.Expression) -> Node:
         raise refused(f"compares two literals, {self._quote(tree)}; one side must be a column")
@@ -175,12 +190,14 @@ class _Reader:
         low, high = self._literal(tree.args["low"]), self._literal(tree.args["high"])
         if tree.args.get("symmetric"):
             raise self._cannot(tree)
-        return And((literals.compare(operand, ">=", low), literals.compare(operand, "<=", high)))
+        return And((self._compared(operand, ">=", low), self._compared(operand, "<=", high)))
 
     def _in(self, tree: exp.Expression) -> Node:
         if not tree.expressions or any(tree.args.get(name) for name in ("query", "unnest", "field")):
             raise self._cannot(tree)
-        return literals.equals_any(self._operand(tree.this), [self._literal(item) for item in tree.expressions])
+        operand, listed = self._operand(tree.this), [self._literal(item) for item in tree.expressions]
+        self.needs += needs_of_comparison(operand, listed, listed=True)
+        return literals.equals_any(operand, listed)
 
     def _escape(self, tree: exp.Expression) -> Node:
         escape = self._literal(tree.expression)
@@ -275,7 +292,9 @@ class _Reader:
         if isinstance(tree, exp.Column):
             meaning = self._words[tree.name].meaning if tree.name in self._words else None
             if isinstance(meaning, Reference):
-                return self._resolve(meaning)
+                path = self._resolve(meaning)
+                self.needs += needs_of_name(meaning, path)
+                return path
         return None
 
     def _size(self, tree: exp.Expression) -> Size:
@@ -367,24 +386,4 @@ def _null_safe(left: Operand | Literal, right: Operand | Literal) -> Node | None
     if isinstance(right, Literal):
         literals.check_comparable(left)
         return IsNull(left) if right.kind == "null" else literals.compare_null_safe(left, right)
-    _check_alike(left, right)
-    return NullSafeEqual(left, right)
-
-
-def _columns(left: Operand, op: Operator, right: Operand) -> Node:
-    _check_alike(left, right)
-    return ColumnComparison(left, op, right)
-
-
-def _check_alike(left: Operand, right: Operand) -> None:
-    for operand in (left, right):
-        literals.check_comparable(operand)
-    kinds = [literals.kind_of(left), literals.kind_of(right)]
-    exact = [isinstance(kind, (*INTEGERS, DecimalType)) for kind in kinds]
-    floating = [isinstance(kind, FloatType | DoubleType) for kind in kinds]
-    if kinds[0] == kinds[1] or all(floating) or (all(exact) and columns_fit_together(*kinds)):
-        return
-    raise refused(
-        f"compares {show(left)}, which is {types.ddl(kinds[0])}, with {show(right)}, which is {types.ddl(kinds[1])}; "
-        "columns must be of like types, else use .where(...) after load"
-    )
+    return pairs.equal_or_both_null(left, right)

@@ -233,6 +233,13 @@ def references(node: Node) -> set[str]:
     return {path.column for path in paths(node)}
 
 
+def parts(node: object) -> Iterator[object]:
+    """A predicate and all that it is made of: nodes, operands, steps and values."""
+    yield node
+    for part in node if isinstance(node, tuple) else [getattr(node, name) for name in getattr(node, "__slots__", ())]:
+        yield from parts(part)
+
+
 def paths(node: Node) -> Iterator[Path]:
     """Every path that a predicate looks at, as often as it does."""
     pending: list[object] = [node]

@@ -32,12 +32,16 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One piece of the skeleton: `sql` for the parser, what it stands for, and where it stands in the text."""
+    """One piece of the skeleton: `sql` for the parser, what it stands for, and where it stands in the text.
+
+    `strings` are the texts in quotes that it was read from, as they are spelled.
+    """
 
     sql: str
     meaning: Literal | Reference | Function | None
     start: int
     end: int
+    strings: tuple[str, ...] = ()
 
     @property
     def is_operand(self) -> bool:
@@ -84,13 +88,15 @@ class _Reader:
         self._text = text
         self._at = 0
         self._words: list[Word] = []
+        self._quoted: list[str] = []
 
     def read(self) -> Iterator[Word]:
         self._skip()
         while self._at < len(self._text):
             start = self._at
             sql, meaning = self._word()
-            word = Word(sql, meaning, start, self._at)
+            word = Word(sql, meaning, start, self._at, tuple(self._quoted))
+            self._quoted.clear()
             self._words.append(word)
             yield word
             self._skip()
@@ -168,8 +174,10 @@ class _Reader:
     def _string(self) -> str | None:
         start = self._at
         if (raw := self._take(_RAW_STRING)) is not None:
+            self._quoted.append(raw)
             return raw[2:-1]
         if (plain := self._take(_STRING)) is not None:
+            self._quoted.append(plain)
             return read_string(plain, near(self._text, start))
         return None
 

@@ -34,11 +34,12 @@ from spark_dynamo.predicates.tree import (
     Node,
     NullSafeEqual,
     Path,
+    parts,
     paths,
 )
 from spark_dynamo.predicates.undeclared import declare
 from spark_dynamo.predicates.words import Reference, words
-from spark_dynamo.source.reader import session_zone
+from spark_dynamo.source.session import session_settings
 from spark_dynamo.wire import types
 from spark_dynamo.wire.envelope import Item
 from spark_dynamo.wire.reference import Misfit, attribute_reader
@@ -93,7 +94,7 @@ class ItemFilter:
             arrays, names = [pa.nulls(len(items))], [""]
         else:
             names = list(self._columns)
-        return mask(self.node, pa.RecordBatch.from_arrays(arrays, names), session_zone())
+        return mask(self.node, pa.RecordBatch.from_arrays(arrays, names), session_settings().zone)
 
 
 def _key_types(table: TableDescription) -> dict[str, KeyAttribute]:
@@ -115,18 +116,11 @@ def _check(node: Node, undeclared: set[Path], keys: Mapping[str, KeyAttribute]) 
             raise refused(
                 f"compares '{path.column}' with no number, and that key is one; write the number without quotes"
             )
-    for part in _parts(node):
+    for part in parts(node):
         if isinstance(part, ColumnComparison | NullSafeEqual | Known) and any(
             path in undeclared and isinstance(path.kind, DecimalType) for path in paths(part)
         ):
             raise refused("compares a number with what has other digits; compare it with one plain number")
-
-
-def _parts(node: object) -> Iterator[object]:
-    """A predicate and all that it is made of."""
-    yield node
-    for part in node if isinstance(node, tuple) else [getattr(node, name) for name in getattr(node, "__slots__", ())]:
-        yield from _parts(part)
 
 
 # ---------------------------------------------------------------------------- attributes that no schema declares

@@ -19,6 +19,7 @@ from spark_dynamo.errors import OptionError
 from spark_dynamo.predicates.conditions import Placeholders
 from spark_dynamo.predicates.express import filter_expression
 from spark_dynamo.predicates.intervals import domain_of
+from spark_dynamo.predicates.settings import Predicate
 from spark_dynamo.predicates.tree import Node, references
 from spark_dynamo.schema.bridge import struct_type
 from spark_dynamo.schema.evolve import VERSION
@@ -64,7 +65,8 @@ class _Planner:
     versions: Versions | None
 
     def reader(self) -> TableReader:
-        predicate = self._predicate()
+        planned = self._predicate()
+        predicate = None if planned is None else planned.node
         decoded = self._decoded(predicate)
         attributes = self._attributes(decoded)
         target, keys = self._target(predicate, attributes)
@@ -86,7 +88,7 @@ class _Planner:
             schema=self.schema,
             access=access,
             decoded=decoded,
-            predicate=predicate,
+            predicate=planned,
             mode=self.options.mode,
             corrupt_column=self._corrupt_column,
             item_format=self.options.item_format,
@@ -105,13 +107,13 @@ class _Planner:
     def _corrupt_column(self) -> str | None:
         return corrupt_column(self.schema, self.options)
 
-    def _predicate(self) -> Node | None:
+    def _predicate(self) -> Predicate | None:
         if self.options.filter is None:
             return None
-        from spark_dynamo.predicates.parse import parse_predicate  # the parser takes a while to import
+        from spark_dynamo.predicates.parse import planned_predicate  # the parser takes a while to import
 
         hidden = [field for field in self.full if field.name not in self.schema.names]
-        return parse_predicate(self.options.filter, StructType([*self.schema, *hidden]))
+        return planned_predicate(self.options.filter, StructType([*self.schema, *hidden]))
 
     def _is_never_true(self, predicate: Node) -> bool:
         columns = references(predicate) | {self.found.table.partition_key.name}

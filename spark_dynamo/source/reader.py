@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import starmap
-from pathlib import Path
 
 import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.sql.datasource import DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
@@ -20,8 +17,9 @@ from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.pages import Chain, fetch_pages
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.predicates.evaluate import mask
-from spark_dynamo.predicates.tree import Node
+from spark_dynamo.predicates.settings import Predicate, Settings
 from spark_dynamo.source.access import Access
+from spark_dynamo.source.session import session_settings
 from spark_dynamo.source.upgrading import UpgradingDecoder, Versions
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.envelope import Decoder
@@ -59,7 +57,7 @@ class TableReader(DataSourceReader):
     schema: StructType
     access: Access
     decoded: StructType
-    predicate: Node | None = None
+    predicate: Predicate | None = None
     mode: str = "FAILFAST"
     corrupt_column: str | None = None
     item_format: str = "columns"
@@ -76,6 +74,9 @@ class TableReader(DataSourceReader):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The rows of that partition as record batches of about 10,000 rows or 8 MB."""
         assert isinstance(partition, Part)
+        settings = session_settings()
+        if self.predicate is not None:
+            settings.check(self.predicate)
         if not partition.chains:
             return
         requests = Requests(self.connection, self.table, patience=self.patience, budget=self._budget())
@@ -83,7 +84,7 @@ class TableReader(DataSourceReader):
         pages = fetch_pages(requests, partition.chains, concurrency=min(CONCURRENT_CHAINS, len(partition.chains)))
         batches: Iterator[pa.RecordBatch] = starmap(decoder.decode, together(pages))
         if self.predicate is not None:
-            batches = self._matching(batches)
+            batches = self._matching(self.predicate, settings, batches)
         started, rows = time.monotonic(), 0
         for batch in assemble(batches, arrow_schema(self.schema)):
             rows += batch.num_rows
@@ -134,20 +135,13 @@ class TableReader(DataSourceReader):
             return None
         return Budget(self.units_per_second, average_item_bytes=self.average_item_bytes)
 
-    def _matching(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _matching(
+        self, predicate: Predicate, settings: Settings, batches: Iterator[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
         """The rows for which the predicate is true, without the columns that only it needs."""
-        assert self.predicate is not None
-        zone = session_zone()
         for batch in batches:
-            yield batch.filter(mask(self.predicate, batch, zone)).select(self.schema.names)
-
-
-def session_zone() -> str:
-    """Spark's session time zone as a task sees it: the session's own setting, else, as for Spark, the machine's zone."""
-    task = TaskContext.get()
-    named = task.getLocalProperty("spark.sql.session.timeZone") if task else None
-    machine = str(Path("/etc/localtime").resolve()).partition("zoneinfo/")[2]
-    return named or os.environ.get("TZ", "").lstrip(":") or machine or "UTC"
+            fits = mask(predicate.node, batch, settings.zone, size_of_null=settings.size_of_null)
+            yield batch.filter(fits).select(self.schema.names)
 
 
 def together(pages: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:

@@ -11,7 +11,8 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from spark_dynamo.errors import OptionError
 from spark_dynamo.predicates.evaluate import evaluate
-from spark_dynamo.predicates.parse import parse_predicate
+from spark_dynamo.predicates.parse import planned_predicate
+from spark_dynamo.predicates.settings import Settings
 from tests.predicates.generate import SCHEMA
 
 
@@ -32,16 +33,20 @@ def outcomes(df: DataFrame, texts: Sequence[str]) -> list[list[bool | None]]:
     return [[row[i] for row in rows] for i in range(len(texts))]
 
 
-def differences(df: DataFrame, batch: pa.RecordBatch, texts: Sequence[str], zone: str) -> tuple[int, list[str]]:
+def differences(
+    df: DataFrame, batch: pa.RecordBatch, texts: Sequence[str], settings: Settings
+) -> tuple[int, list[str]]:
     """How many predicates were compared, and those of which Spark and we think differently."""
     accepted, ours = [], []
     for text in texts:
         try:
-            node = parse_predicate(text, SCHEMA)
+            planned = planned_predicate(text, SCHEMA)
+            settings.check(planned)
         except OptionError:
             continue
         accepted.append(text)
-        ours.append(evaluate(node, batch, zone).to_pylist())
+        outcome = evaluate(planned.node, batch, settings.zone, size_of_null=settings.size_of_null)
+        ours.append(outcome.to_pylist())
     theirs = outcomes(df, accepted)
     return len(accepted), [
         f"{text}\n  ours   {mine}\n  Spark's {other}"

@@ -41,7 +41,7 @@ def test_every_row_that_fits_lies_within_the_domain_of_each_attribute(seed: int)
     batch = decode(items)
     restricted = 0
     for text, node in predicates(chance, 300):
-        chosen = mask(node, batch, chance.choice(ZONES)).to_pylist()
+        chosen = mask(node, batch, chance.choice(ZONES), size_of_null=chance.choice([None, -1])).to_pylist()
         for field in SCHEMA:
             domain = domain_of(node, field.name)
             restricted += domain is not ALL
@@ -92,7 +92,7 @@ def test_a_filter_expression_lets_every_row_through_that_fits(server: Server) ->
             assert not placeholders.values
             continue
         returned = scan(client, table, expression, placeholders)
-        chosen = mask(node, batch, chance.choice(ZONES)).to_pylist()
+        chosen = mask(node, batch, chance.choice(ZONES), size_of_null=chance.choice([None, -1])).to_pylist()
         lost = {one["id"]["S"] for one, fitting in zip(items, chosen, strict=True) if fitting} - returned
         assert not lost, (
             f"{text}\n{expression}\n{placeholders}\nloses {[one for one in items if one['id']['S'] in lost][:1]}"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import pytest
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_dynamo.errors import OptionError
 from spark_dynamo.predicates.evaluate import evaluate
-from spark_dynamo.predicates.parse import parse_predicate
+from spark_dynamo.predicates.parse import parse_predicate, planned_predicate
+from spark_dynamo.predicates.settings import TOLD, Setting, Settings
 from spark_dynamo.predicates.words import Literal, words
 from tests.predicates.against_spark import differences, frame, outcomes
 from tests.predicates.generate import SCHEMA, predicate, table
@@ -20,27 +22,98 @@ from tests.tiers import quick
 
 
 @contextmanager
-def session_zone(spark: SparkSession, zone: str) -> Iterator[None]:
-    before = spark.conf.get("spark.sql.session.timeZone")
-    spark.conf.set("spark.sql.session.timeZone", zone)
+def session_with(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    before = {name: spark.conf.get(name, None) for name in settings}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
     try:
         yield
     finally:
-        spark.conf.set("spark.sql.session.timeZone", str(before))
+        for name, value in before.items():
+            if value is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, value)
 
 
-@pytest.mark.parametrize(("seed", "zone"), quick(1, [(1, "UTC"), (2, "America/New_York")]))
-def test_random_predicates_mean_what_they_mean_in_spark(spark: SparkSession, seed: int, zone: str) -> None:
+ANSI, ZONE = Setting.ANSI.value[0], "spark.sql.session.timeZone"
+SESSIONS: list[dict[str, str]] = [
+    {},
+    {ANSI: "false", ZONE: "America/New_York"},
+    {ANSI: "false", "spark.sql.legacy.sizeOfNull": "false", Setting.DATES.value[0]: "true"},
+    {Setting.QUOTES.value[0]: "true", "spark.sql.timestampType": "TIMESTAMP_NTZ", ZONE: "America/New_York"},
+    {Setting.ESCAPES.value[0]: "true", Setting.CASES.value[0]: "true"},
+    {Setting.JOINED.value[0]: "true", Setting.EXPONENTS.value[0]: "true", "spark.sql.storeAssignmentPolicy": "LEGACY"},
+]
+
+
+@pytest.mark.parametrize(("seed", "settings"), quick(2, enumerate(SESSIONS, 1)))
+def test_random_predicates_mean_what_they_mean_in_spark(
+    spark: SparkSession, seed: int, settings: dict[str, str]
+) -> None:
     chance = random.Random(seed)
     batch = table(chance, 40)
     texts = [predicate(chance, chance.choice([0, 0, 1, 2, 3])) for _ in range(110)]
-    with session_zone(spark, "UTC"):
+    with session_with(spark, {ZONE: "UTC"}):
         df = frame(spark, batch)
-    with session_zone(spark, zone):
-        compared, different = differences(df, batch, texts, zone)
+    told = {name: value for name, value in settings.items() if name in TOLD}
+    with session_with(spark, settings):
+        compared, different = differences(df, batch, texts, Settings(settings.get(ZONE, "UTC"), told))
     df.unpersist()
     assert not different, "\n".join(different)
-    assert compared > 95
+    assert compared > 45
+
+
+# what one setting changes, and how to say it so that none does
+CHANGED = [
+    (ANSI, "false", "n IN ('05')", "write the number without quotes"),
+    (ANSI, "false", "n NOT IN ('05')", "write the number without quotes"),
+    (ANSI, "false", "p IN ('1.5')", "write the number without quotes"),
+    (ANSI, "false", "d IN ('1.50')", "write the number without quotes"),
+    (ANSI, "false", "d IN ('.1')", "write the number without quotes"),
+    (ANSI, "false", "f = '1.1'", "write the number without quotes"),
+    (ANSI, "false", "t <> '300'", "write the number without quotes"),
+    (ANSI, "false", "f = 16777217", "use .where"),
+    (ANSI, "false", "ts IN ('2026-11-01T10:00:00.5Z')", "write a timestamp such as TIMESTAMP'"),
+    (ANSI, "false", "ts IN ('2026-11-01')", "write a timestamp such as TIMESTAMP'"),
+    (ANSI, "false", "nt IN ('2026-11-01')", "write a timestamp such as TIMESTAMP_NTZ'"),
+    (ANSI, "false", "dt IN ('2026-11-1')", "write a date such as DATE'"),
+    (ANSI, "false", "dt IN ('2026')", "write a date such as DATE'"),
+    (Setting.QUOTES.value[0], "true", 's = "s"', "write strings in single quotes"),
+    (Setting.CASES.value[0], "true", "N = 5", "write it as in the schema"),
+    (Setting.CASES.value[0], "true", "st.inner.TEXT = 'a'", "write it as in the schema"),
+    (Setting.ESCAPES.value[0], "true", r"s = 'a\\b'", "use .where"),
+    (Setting.ESCAPES.value[0], "true", "s = r'a'", "use .where"),
+    (Setting.ESCAPES.value[0], "true", "s = 'it''s'", "quote it with the other kind"),
+    (Setting.JOINED.value[0], "true", "s = 'it''s'", "quote it with the other kind"),
+    (Setting.EXPONENTS.value[0], "true", "n = 9007199254740993e0", "write 9007199254740993e0D"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "text", "instead"), CHANGED)
+def test_what_a_setting_changes_is_refused(name: str, value: str, text: str, instead: str) -> None:
+    planned = planned_predicate(text, SCHEMA)
+    Settings().check(planned)
+    with pytest.raises(OptionError, match="which means something else under") as refusal:
+        Settings(told={name: value}).check(planned)
+    assert f"{name}={value}" in str(refusal.value)
+    assert instead in str(refusal.value)
+    with pytest.raises(OptionError, match="outside of Spark SQL"):
+        Settings(told=None).check(planned)
+
+
+def test_and_spark_does_change_it(spark: SparkSession) -> None:
+    """Each refusal is for a reason: there is a row of which Spark says something else, or it refuses the text itself."""
+    batch = table(random.Random(3), 400)
+    df = frame(spark, batch)
+    unchanged = []
+    for name, value, text, _ in CHANGED:
+        planned = evaluate(parse_predicate(text, SCHEMA), batch).to_pylist()
+        with session_with(spark, {name: value}), suppress(AnalysisException, ParseException):
+            if outcomes(df, [text]) == [planned]:
+                unchanged.append((name, text))
+    df.unpersist()
+    assert not unchanged
 
 
 SPELLINGS = [

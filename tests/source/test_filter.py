@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
@@ -194,3 +195,45 @@ def test_a_predicate_may_use_columns_that_are_not_read(
     assert {tuple(batch.schema.names) for batch in batches} == {("pipeline", "day")}
     rows = pa.Table.from_batches(batches).to_pylist()
     assert keys(rows) == keys(full.where("rows > 5 AND leg.dest = 'JFK'").select("pipeline", "day").collect())
+
+
+SIZES = (
+    "size(tags) = -1",
+    "size(tags) IS NULL",
+    "NOT size(tags) > 1",
+    "size(tags) <= 0 OR is_late",
+    "size(labels) > -2",
+)
+
+
+@pytest.mark.parametrize("ansi", ["true", "false"])
+def test_a_filter_is_where_whatever_a_session_calls_the_size_of_null(
+    runs: tuple[Server, str], full: DataFrame, schema: StructType, spark: SparkSession, ansi: str
+) -> None:
+    server, table = runs
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    try:
+        for predicate in SIZES:
+            read = spark.read.format("dynamo-meta").options(**server.options, filter=predicate).schema(schema)
+            assert keys(read.load(table).collect()) == keys(full.where(predicate).collect()), predicate
+    finally:
+        spark.conf.unset("spark.sql.ansi.enabled")
+
+
+def test_what_the_session_reads_otherwise_ends_the_query(
+    runs: tuple[Server, str], schema: StructType, spark: SparkSession
+) -> None:
+    server, table = runs
+    read = spark.read.format("dynamo-meta").options(**server.options).schema(schema)
+    texts = read.option("filter", "rows IN ('05') AND pipeline = 'no such'").load(table)
+    quoted = read.option("filter", 'status = "OK"').load(table)
+    assert (texts.count(), quoted.count() > 0) == (0, True)
+    spark.conf.set("spark.sql.ansi.enabled", "false")
+    try:
+        with pytest.raises(PySparkException, match=r"compares rows, which is BIGINT, with '05'.*ansi.enabled=false"):
+            texts.collect()
+    finally:
+        spark.conf.unset("spark.sql.ansi.enabled")
+    with pytest.raises(Exception, match=r"has \"OK\" in double quotes.*outside of Spark SQL.*write strings in single"):
+        quoted.rdd.count()
+    assert read.option("filter", "status = 'OK'").load(table).rdd.count() == quoted.count()
