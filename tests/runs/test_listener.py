@@ -151,6 +151,28 @@ def test_bytes_that_are_known_in_part_are_not_known(
         assert (log.rows_read, log.input_data_size_bytes) == (1_010, None)
 
 
+def test_scans_that_wait_for_a_subquery_are_counted(spark: SparkSession, table: RunTable, tmp_path: Path) -> None:
+    """A filter by a subquery makes it a child of the scan's node; so does the pruning of partitions by a join."""
+    for name, count in (("a", 1_000), ("b", 300)):
+        spark.range(count).write.parquet(str(tmp_path / name))
+        spark.read.parquet(str(tmp_path / name)).createOrReplaceTempView(f"subquery_{name}")
+    fact = spark.range(100).selectExpr("id", "id % 10 AS g")
+    fact.write.partitionBy("g").parquet(str(tmp_path / "fact"))
+    spark.read.parquet(str(tmp_path / "fact")).createOrReplaceTempView("subquery_fact")
+    spark.range(10).coalesce(1).selectExpr("id AS g", "concat('n', id) AS name").write.parquet(str(tmp_path / "dim"))
+    spark.read.parquet(str(tmp_path / "dim")).createOrReplaceTempView("subquery_dim")
+    with logged(spark, table) as above_average:
+        query = "SELECT count(*) FROM subquery_a WHERE id > (SELECT avg(id) FROM subquery_b)"
+        assert spark.sql(query).collect()[0][0] == 850
+    with logged(spark, table) as star:
+        query = "SELECT f.id, d.name FROM subquery_fact f JOIN subquery_dim d ON f.g = d.g WHERE d.name = 'n3'"
+        assert spark.sql(query).count() == 10
+    assert above_average[0].rows_read == 1_300
+    assert star[0].rows_read == 20  # the dimension, once for the pruning and the join, and one partition
+    for name in "a", "b", "fact", "dim":
+        spark.catalog.dropTempView(f"subquery_{name}")
+
+
 @pytest.mark.slow
 def test_cached_rows_are_read_once(spark: SparkSession, table: RunTable, numbers: Path) -> None:
     frame = spark.read.schema("id long").parquet(str(numbers)).where("id >= 0").cache()

@@ -323,9 +323,8 @@ public class RunEvents extends SparkListener {
     /** Find the nodes that read from sources and write to them: their metrics say how many rows. */
     private void look(SparkPlanInfo plan, Work work) {
         String name = plan.nodeName();
-        boolean isLeaf = plan.children().isEmpty();
         if (name.startsWith("Scan ExistingRDD")) work.readsRdd = true;
-        else if (isLeaf && isScan(name)) work.hasScan |= remember(plan, "number of output rows", 0, work);
+        else if (isScan(name) && readsAlone(plan)) work.hasScan |= remember(plan, "number of output rows", 0, work);
         else if (isWrite(name)) {
             boolean hasRows = remember(plan, "number of output rows", 1, work);
             work.hasWrite |= hasRows;
@@ -333,6 +332,13 @@ public class RunEvents extends SparkListener {
         } else if (name.startsWith("Execute SaveIntoDataSource")) work.savesElsewhere = true;
         scala.collection.Iterator children = plan.children().iterator();
         while (children.hasNext()) look((SparkPlanInfo) children.next(), work);
+    }
+
+    /** Whether no rows come to a node but its own; subqueries in its filters stand among its children. */
+    private static boolean readsAlone(SparkPlanInfo plan) {
+        scala.collection.Iterator children = plan.children().iterator();
+        while (children.hasNext()) if (!((SparkPlanInfo) children.next()).nodeName().contains("Subquery")) return false;
+        return true;
     }
 
     private static boolean isScan(String name) {
