@@ -24,17 +24,20 @@ __all__ = ["JobFigures", "Progress"]
 _SHORTEST_PACE = timedelta(seconds=10)  # between two messages about batches
 _PART_OF_AGE = 20  # and this part of the query's age, so that a query of a year has some 300 of them
 _KEYS_KEPT = 1_000
+_PYTHON_SINK = ".python.PythonTable"  # in the description of any
 
 
 class Progress:
     """The progress of one run of a streaming query, as events of its run log.
 
     Each source is a stage with the rows that came from it. Messages tell batches with their duration, rates and offsets: the
-    first, the last, and others the fewer the longer the query runs; those with rows that came too late are warnings.
+    first, the last, and others the fewer the longer the query runs; those with rows that came too late are warnings. With
+    `is_watched`, the jobs' figures tell what a sink in Python wrote, of which the progress knows only what it was given.
     """
 
-    def __init__(self, began: datetime) -> None:
+    def __init__(self, began: datetime, *, is_watched: bool = False) -> None:
         self._began = began
+        self._is_watched = is_watched
         self._rows: list[int] = []  # of each source
         self._written = 0
         self._sink_counts: bool | None = None
@@ -64,7 +67,8 @@ class Progress:
             self._rows[place] += source.numInputRows
             rows = self._rows[place]
             yield Measured(("source", place), Figures(records_processed=rows, rows_read=rows), at)
-        if progress.sink.numOutputRows >= 0:
+        is_told = self._is_watched and _PYTHON_SINK in str(progress.sink.description)
+        if progress.sink.numOutputRows >= 0 and not is_told:
             self._sink_counts = True
             self._written += progress.sink.numOutputRows
             yield Measured("sink", Figures(rows_written=self._written), at)

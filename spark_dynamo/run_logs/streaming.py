@@ -214,7 +214,7 @@ class _QueryRun:
         self._run = run
         self._watch = watch
         self._lock = threading.RLock()
-        self._progress = Progress(_now())
+        self._progress = Progress(_now(), is_watched=watch is not None and watch.source == "listener")
         self._jobs = JobFigures()
         self._tables: set[str] = set()
 

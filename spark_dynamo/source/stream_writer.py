@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyspark
@@ -11,6 +11,7 @@ from pyspark import TaskContext
 from pyspark.sql.datasource import WriterCommitMessage
 
 from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.source.receipts import Execution
 from spark_dynamo.source.write_plan import WritePlan
 from spark_dynamo.source.write_task import WriteTask, Written
 from spark_dynamo.source.writer import EPOCH, finish, give_up
@@ -44,7 +45,8 @@ class ItemStreamWriter(DataSourceStreamArrowWriter):
             return WriteTask(self.plan, repeated=True).run(iterator)
         query, epoch = (context.getLocalProperty(name) for name in (_QUERY, EPOCH))
         write_id = f"{query}/{epoch}" if query and epoch else None
-        return WriteTask(self.plan, partition=context.partitionId(), repeated=True, write_id=write_id).run(iterator)
+        task = WriteTask(self.plan, partition=context.partitionId(), repeated=True, write_id=write_id)
+        return replace(task.run(iterator), execution=Execution.of_task(context))
 
     def commit(self, messages: Sequence[WriterCommitMessage | None], batchId: int) -> None:  # noqa: N803 - Spark's name
         """Log what the epoch wrote; in output mode `complete`, items that are not in its result are deleted now."""

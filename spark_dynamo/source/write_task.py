@@ -28,6 +28,7 @@ from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.source.duplicates import SeenKeys
 from spark_dynamo.source.fingerprints import Fingerprints, Flags
 from spark_dynamo.source.key_texts import key_texts, possible_key_texts
+from spark_dynamo.source.receipts import Execution
 from spark_dynamo.source.reject_lines import line_of_bad_row, line_of_refusal
 from spark_dynamo.source.rejects import Destination
 from spark_dynamo.source.write_plan import OPERATIONS, WritePlan
@@ -51,7 +52,7 @@ class Written(WriterCommitMessage):
     `items` were put, updated or deleted; `bytes` are those of request bodies, `units` the write units that DynamoDB says it
     consumed. `duplicates` were dropped as option duplicates says, `failed` are rows whose condition failed, `bad` those that
     DynamoDB can't take, each with the rows of its transaction. For an overwrite, `kept` has the fingerprints of the rows' keys.
-    `ledger` is the plan's, which the commit of a stream would not find otherwise.
+    `ledger` is the plan's, which the commit of a stream would not find otherwise; `execution` is what the run's log calls it by.
     """
 
     items: int = 0
@@ -65,6 +66,7 @@ class Written(WriterCommitMessage):
     kept: tuple[_Bytes, ...] = field(default=(), repr=False)
     seed: _Bytes | None = field(default=None, repr=False)
     ledger: Ledger | None = field(default=None, repr=False)
+    execution: Execution | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         done = f"{self.items:,} items, {self.bytes / 1e6:,.1f} MB, {self.units:,.0f} units"
@@ -85,7 +87,8 @@ class Written(WriterCommitMessage):
         sums = {one.name: sum(getattr(message, one.name) for message in written) for one in fields(cls)[:8]}
         kept = tuple(part for message in written for part in message.kept)
         seed = next((message.seed for message in written if message.seed), None)
-        return cls(**sums, kept=kept, seed=seed)
+        execution = next((message.execution for message in written if message.execution), None)
+        return cls(**sums, kept=kept, seed=seed, execution=execution)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
 
 from spark_dynamo.source.overwrite import delete_others
+from spark_dynamo.source.receipts import Execution, Receipt, leave_receipt
 from spark_dynamo.source.write_plan import WritePlan
 from spark_dynamo.source.write_task import WriteTask, Written
 from spark_dynamo.telemetry import facts
@@ -38,7 +39,8 @@ class ItemWriter(DataSourceArrowWriter):
             or context.getLocalProperty(EPOCH) is not None
             or context.getLocalProperty(SPECULATION) == "true"  # a later attempt may have written before the first
         )
-        return WriteTask(self.plan, partition=context.partitionId(), repeated=repeated).run(iterator)
+        written = WriteTask(self.plan, partition=context.partitionId(), repeated=repeated).run(iterator)
+        return replace(written, execution=Execution.of_task(context))
 
     def commit(self, messages: Sequence[WriterCommitMessage | None]) -> None:
         """Log what all tasks wrote together; an overwrite deletes the items that are not in the frame now."""
@@ -56,6 +58,10 @@ def finish(plan: WritePlan, messages: Sequence[WriterCommitMessage | None]) -> N
     did = f"operations of column {plan.operation_column}" if plan.operation_column else plan.operation
     told = facts(did, plan.table_name, units=total.units, retries=total.retries, items=total.items)
     logger.log(level, "%s to table %s: %s", did, plan.table_name, total, extra=told)
+    if total.execution is not None:
+        left = total.failed + total.bad
+        sentence = f"{did} to table {plan.table_name}: {total}"
+        leave_receipt(total.execution, Receipt(total.items, left, sentence, is_whole=level == logging.INFO))
     if plan.overwrite:
         deleted = delete_others(
             plan.connection,

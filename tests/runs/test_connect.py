@@ -195,6 +195,17 @@ def test_tables_of_dynamo_meta_are_counted_in_both_directions(
     assert len(local_server.items(name)) == 200
 
 
+def test_how_many_rows_a_write_left_out_the_client_is_not_told(
+    connect: Any, table: RunTable, local_server: Server
+) -> None:
+    name = local_server.create()
+    rows = connect.range(20).selectExpr("CAST(id % 10 AS STRING) AS id").coalesce(1)
+    write = rows.write.format("dynamo-meta").options(**local_server.options, duplicates="last").mode("append")
+    log = logged(connect, table, lambda: write.save(name))
+    assert len(local_server.items(name)) == 10
+    assert (log.rows_written, log.metrics_complete) == (None, False)
+
+
 def test_sql_runs_where_its_rows_are_asked_for(connect: Any, table: RunTable, parquet: str) -> None:
     connect.read.parquet(parquet).createOrReplaceTempView("numbers")
 

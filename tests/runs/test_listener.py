@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from pyspark import inheritable_thread_target
@@ -356,3 +358,42 @@ def test_many_runs_leave_neither_threads_nor_memory(spark: SparkSession, table: 
     assert watch is not None
     assert not watch._watched
     assert not watch._work
+
+
+def test_rows_written_are_those_that_were_written(
+    spark: SparkSession, table: RunTable, local_server: Server, tmp_path: Path
+) -> None:
+    """Not those that the write was given, which are all that Spark counts."""
+    name = local_server.create("id:S")
+    local_server.put(name, *({"id": {"S": str(number)}, "n": {"N": str(number)}} for number in range(5)))
+    frame = spark.range(10).selectExpr("string(id) AS id", "id AS n")
+
+    def write(rows: DataFrame, **options: str) -> PipelineRunLog:
+        with logged(spark, table) as logs:
+            rows.write.format("dynamo-meta").mode("append").options(**local_server.options, **options).save(name)
+        return logs[0]
+
+    def counts(log: PipelineRunLog) -> tuple[int | None, int | None, bool | None]:
+        return log.rows_written, log.total_records_failed, log.metrics_complete
+
+    inserted = write(frame, operation="insert", conditionFailed="skip")
+    assert counts(inserted) == (5, 5, True)
+    assert "5 items" in inserted.log_messages[-1]["message"]
+    assert "rows not written: 5 whose condition failed" in inserted.log_messages[-1]["message"]
+    updated = write(frame.selectExpr("id", "n + 1 AS n"), operation="update", condition="n < 4", conditionFailed="skip")
+    assert counts(updated) == (4, 6, True)
+    odd = spark.range(20).selectExpr("if(id % 5 = 0, '', string(id)) AS id")
+    assert counts(write(odd, badItems=str(tmp_path / "bad"))) == (16, 4, True)
+    doubled = frame.unionAll(frame.selectExpr("id", "-n")).coalesce(1)
+    assert counts(write(doubled, duplicates="last"))[0] == 10
+    assert counts(write(frame))[0] == 10
+    assert not list(Path(gettempdir()).glob(f"spark-dynamo-receipts-{spark.sparkContext.applicationId}"))
+
+
+def test_what_no_receipt_tells_is_not_known(spark: SparkSession, table: RunTable, local_server: Server) -> None:
+    name = local_server.create("id:S")
+    with logged(spark, table) as logs:
+        shutil.rmtree(Path(gettempdir()) / f"spark-dynamo-receipts-{spark.sparkContext.applicationId}")
+        frame = spark.range(10).selectExpr("string(id) AS id")
+        frame.write.format("dynamo-meta").mode("append").options(**local_server.options).save(name)
+    assert logs[0].rows_written is None

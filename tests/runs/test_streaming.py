@@ -98,7 +98,9 @@ def test_a_query_is_a_run_with_the_rows_of_its_sources_and_its_sink(streams: Str
 
 
 @pytest.mark.slow
-def test_a_table_of_dynamo_meta_is_written_and_read_as_a_stream(streams: Streams, local_server: Server) -> None:
+def test_a_table_of_dynamo_meta_is_written_and_read_as_a_stream(
+    streams: Streams, local_server: Server, tmp_path: Path
+) -> None:
     streams.feed(30)
     name = local_server.create()
     frame = streams.frame.selectExpr("CAST(id AS STRING) AS id", "id AS n")
@@ -108,6 +110,13 @@ def test_a_table_of_dynamo_meta_is_written_and_read_as_a_stream(streams: Streams
     assert (log.status, log.rows_read, log.rows_written) == (RunStatus.SUCCESS, 30, 30)
     assert "query_name" not in log.tags
     assert len(local_server.items(name)) == 30
+
+    streams.feed(30)
+    frame = streams.frame.selectExpr("if(id % 5 = 0, '', 'b' || id) AS id")
+    query = streams.start(frame, "dynamo-meta", table=name, badItems=str(tmp_path / "bad"), **local_server.options)
+    query.awaitTermination()
+    log = streams.log(query)
+    assert (log.rows_read, log.rows_written, log.total_records_failed) == (30, 24, 6), "those that were written"
 
 
 @pytest.mark.slow

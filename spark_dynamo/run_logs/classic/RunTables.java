@@ -21,7 +21,8 @@ import org.apache.spark.sql.execution.datasources.v2.DataSourceV2Relation;
 import org.apache.spark.sql.types.StructType;
 
 /**
- * The tables that a query reads and writes, by its analyzed plan, as `{"read": {name: schema}, "written": {name: schema}}`.
+ * The tables that a query reads and writes, by its analyzed plan, as `{"read": {name: schema}, "written": {name: schema}}`, with
+ * `"leaves_receipt": true` where the write is one of this package's, which need not write all rows that it is given.
  *
  * Of options only those that name a table or path are looked at, and user names and passwords in addresses are left out.
  * A schema is told when it is new. What has no name that could be told safely, as a query in place of a table, is left out.
@@ -32,6 +33,9 @@ public class RunTables implements Function {
     private static final Pattern NAME = Pattern.compile("[\\w.$:/\\-\"`\\[\\]]+");
     private static final Pattern USER = Pattern.compile("://[^/@]*@");
 
+    private static final String OWN = "dynamo-meta";
+
+    private boolean leavesReceipt;
     private final Map told = new LinkedHashMap() {
         protected boolean removeEldestEntry(Map.Entry eldest) {
             return size() > MOST_TOLD;
@@ -52,9 +56,10 @@ public class RunTables implements Function {
         QueryExecution query = (QueryExecution) execution;
         // asking for a plan whose analysis failed would change the stack of the user's exception
         if (!query.tracker().phases().contains("analysis")) return "null";
+        leavesReceipt = false;
         look(query.analyzed(), read, written);
-        if (read.isEmpty() && written.isEmpty()) return "null";
-        return "{\"read\":" + json(read) + ",\"written\":" + json(written) + "}";
+        if (read.isEmpty() && written.isEmpty() && !leavesReceipt) return "null";
+        return "{\"read\":" + json(read) + ",\"written\":" + json(written) + ",\"leaves_receipt\":" + leavesReceipt + "}";
     }
 
     private void look(QueryPlan plan, Map read, Map written) {
@@ -66,8 +71,11 @@ public class RunTables implements Function {
             put(read, name(((HiveTableRelation) plan).tableMeta().identifier()), plan.schema());
         } else if (plan instanceof V2WriteCommand) {
             V2WriteCommand write = (V2WriteCommand) plan;
-            if (write.table() instanceof DataSourceV2Relation)
-                put(written, name((DataSourceV2Relation) write.table()), write.query().schema());
+            if (write.table() instanceof DataSourceV2Relation) {
+                DataSourceV2Relation table = (DataSourceV2Relation) write.table();
+                leavesReceipt |= OWN.equals(table.table().name());
+                put(written, name(table), write.query().schema());
+            }
         } else if (plan instanceof InsertIntoHadoopFsRelationCommand) {
             InsertIntoHadoopFsRelationCommand write = (InsertIntoHadoopFsRelationCommand) plan;
             boolean isTable = write.catalogTable().isDefined();

@@ -17,11 +17,13 @@ from typing import Any
 from py4j.protocol import Py4JJavaError
 from pyspark.sql.types import StructType
 
+from spark_dynamo.metadata.models import LogLevel
 from spark_dynamo.run_logs.classic.jvm import JvmEvents
 from spark_dynamo.run_logs.classic.work import Key, Work, stage_name, status_of, streaming_query, time_of
-from spark_dynamo.run_logs.events import Described, Measured, StageEnded, StageStarted, TableRead, TableWritten
+from spark_dynamo.run_logs.events import Described, Logged, Measured, StageEnded, StageStarted, TableRead, TableWritten
 from spark_dynamo.run_logs.run import Run
 from spark_dynamo.schema.fingerprint import fingerprint
+from spark_dynamo.source.receipts import Execution, take_receipts, wait_for_receipts, wait_no_more
 
 __all__ = ["ClassicWatch"]
 
@@ -101,6 +103,7 @@ class ClassicWatch:
                 return
             if not self._watched:
                 self._events.listen(True)
+                wait_for_receipts(self._application)
             watched = self._watched.setdefault(run.job_tag, _Watched(run, is_default))
             watched.is_default |= is_default
             if query_id is not None:
@@ -175,12 +178,14 @@ class ClassicWatch:
                     work.run = None
             if not self._watched and not self._is_over:
                 self._events.listen(False)
+                wait_no_more(self._application)
                 self._work.clear()
                 self._ended.clear()
 
     def _over(self) -> None:
         with _lock:
             self._is_over = True
+            wait_no_more(self._application)
             _watches.pop(self._application, None)
 
     def _lost(self) -> None:
@@ -241,6 +246,7 @@ class ClassicWatch:
         work = self._work.pop(key, None)
         if work is None:
             return
+        self._take_receipts(work, key, time_of(event["at"]))
         self._ended[key] = work
         if len(self._ended) > _ENDED_KEPT:
             self._ended.popitem(last=False)
@@ -252,6 +258,15 @@ class ClassicWatch:
         error = event["error"] and event["error"][:_LONGEST_ERROR]
         stage = self._application, key  # another application's ids begin anew
         work.run.tell(StageEnded(stage, time_of(event["at"]), status_of(event["error"]), error))
+
+    def _take_receipts(self, work: Work, key: Key, at: datetime) -> None:
+        if key[0] != "sql":
+            return
+        for receipt in take_receipts(Execution(self._application, key[1])):
+            work.receipts[key] = receipt
+            if work.run is not None:
+                level = LogLevel.INFO if receipt.is_whole else LogLevel.WARNING
+                work.run.tell(Logged(receipt.sentence, at, level))
 
     def _measure(self, work: Work) -> None:
         if work.run is not None:
@@ -277,6 +292,8 @@ class ClassicWatch:
         tables = event.get("tables")
         if not tables or work.run is None:
             return
+        if tables["leaves_receipt"]:
+            work.leaves_receipt.add((event["kind"].removesuffix("_end"), event["id"]))
         at = time_of(event["at"])
         written = {} if is_inner and work.has_written else tables["written"]
         work.has_written |= bool(written) and not is_inner

@@ -13,12 +13,14 @@ from spark_dynamo.metadata.models import RunStatus
 from spark_dynamo.run_logs.events import Figures
 from spark_dynamo.run_logs.failures import is_cancellation
 from spark_dynamo.run_logs.run import Run
+from spark_dynamo.source.receipts import Receipt
 
 __all__ = ["Key", "Work", "stage_name", "status_of", "streaming_query", "time_of"]
 
 Key = tuple[str, int]  # "sql" or "job", and Spark's id
 
 _COUNTS = (
+    "records_failed",
     "rows_read",
     "rows_written",
     "input_bytes",
@@ -45,10 +47,12 @@ class Work:
     tags: frozenset[str] = frozenset()
     figures: dict[Key, Mapping[str, int]] = field(default_factory=dict)
     has_written: bool = False
+    leaves_receipt: set[Key] = field(default_factory=set)
+    receipts: dict[Key, Receipt] = field(default_factory=dict)
 
     def sums(self) -> Figures:
         """The sums over all parts that know them."""
-        parts = list(self.figures.values())
+        parts = [self._told_truly(key, part) for key, part in self.figures.items()]
         known = {name: [part[name] for part in parts if name in part] for name in _COUNTS}
         # a command's own part has none, which says nothing where the execution within it does not know
         unknown = {name for name in _COUNTS if any(name not in part for part in parts) and not any(known[name])}
@@ -61,6 +65,15 @@ class Work:
             peak_memory_bytes=max(peaks, default=None),
             cpu_seconds=Decimal(cpu).scaleb(-9),
         )
+
+    def _told_truly(self, key: Key, part: Mapping[str, int]) -> Mapping[str, int]:
+        """Spark counts the rows that a write of this package's is given; a receipt those that it wrote."""
+        receipt = self.receipts.get(key)
+        if receipt is not None:
+            return {**part, "rows_written": receipt.items, "records_failed": receipt.rows_failed}
+        if key in self.leaves_receipt:
+            return {name: value for name, value in part.items() if name != "rows_written"}
+        return part
 
 
 def time_of(milliseconds: int) -> datetime:

@@ -39,6 +39,8 @@ _WITHOUT_DATA = frozenset(
         "catalog",
     }
 )
+# options of this package's writes, and the value with which a row that is not written ends the write
+_LEAVING_OUT = {"conditionfailed": "error", "baditems": "error", "duplicates": "error"}
 _WRITES = ("write_operation", "write_operation_v2")
 _MOST_RELATIONS = 10_000  # that are looked at for the tables of one request
 _RELATION = "spark.connect.Relation"
@@ -109,10 +111,11 @@ def hides_subqueries(request: Any) -> bool:
 def count_written_rows(request: Any, name: str) -> bool:
     """Let the server count the rows of a DataFrame's write by an observation of that name; False where it is no such write.
 
-    Spark Connect sends no metrics of writes. An observation counts the rows on their way and changes nothing of them.
+    Spark Connect sends no metrics of writes. An observation counts the rows on their way and changes nothing of them. A write of
+    this package's that may leave some out is not counted so: how many, the client is not told.
     """
     kind = kind_of(request)
-    if kind not in _WRITES:
+    if kind not in _WRITES or _may_leave_rows_out(getattr(request.plan.command, kind)):
         return False
     from pyspark.sql.connect import proto
     from pyspark.sql.connect.plan import LogicalPlan
@@ -128,6 +131,12 @@ def count_written_rows(request: Any, name: str) -> bool:
     observed.collect_metrics.input.CopyFrom(write.input)
     write.input.CopyFrom(observed)
     return True
+
+
+def _may_leave_rows_out(write: Any) -> bool:
+    """Whether a write has an option under which not each row of the frame is an item afterwards."""
+    told = {name: _option(write.options, name) for name in _LEAVING_OUT}
+    return any(value is not None and value.lower() != _LEAVING_OUT[name] for name, value in told.items())
 
 
 def call_site(kind: str) -> str:
