@@ -32,7 +32,7 @@ from spark_dynamo.run_logs.process import before_exit, close_recorders, recorder
 from spark_dynamo.run_logs.signals import TermSignal
 from spark_dynamo.run_logs.state import RunState
 from spark_dynamo.run_logs.store import RunStore
-from spark_dynamo.run_logs.watch import Watch, is_classic, watch_of
+from spark_dynamo.run_logs.watch import Watch, is_classic, session_of, watch_of
 
 __all__ = ["JOB_TAG_PREFIX", "Run"]
 
@@ -208,7 +208,7 @@ class Run:
             if former is not None and former is not self._watch:  # that of a session that was stopped
                 former.end(self, _EXIT_SECONDS)
             if self._watch is not None:
-                self._watch.begin(self, is_default=is_default)
+                self._watch.begin(self, is_default=is_default, session=session_of(spark))
             if not is_default:
                 self._look_for_others(spark)
                 spark.addTag(self.job_tag)

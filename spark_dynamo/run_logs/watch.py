@@ -17,11 +17,13 @@ class Watch(Protocol):
     def source(self) -> str:
         """What `metrics_source` of a run log says: listener or connect."""
 
-    def begin(self, run: Run, *, is_default: bool = False, query_id: str | None = None) -> None:
+    def begin(
+        self, run: Run, *, is_default: bool = False, query_id: str | None = None, session: str | None = None
+    ) -> None:
         """From now on tell `run` of all work that carries its `job_tag`.
 
         With `is_default` also of the work that belongs to no run; with `query_id` of the streaming query of that id, which then
-        belongs to no other run.
+        belongs to no other run. Work of `session` that belongs to no run makes the figures incomplete, and a message says so.
         """
 
     def settle(self, run: Run, timeout: float) -> bool:
@@ -29,6 +31,23 @@ class Watch(Protocol):
 
     def end(self, run: Run, timeout: float) -> None:
         """Tell the run what has happened until now, within `timeout` seconds, and then nothing more."""
+
+
+def nobodys_work(name: str) -> str:
+    """What a run's message says of work that belongs to no run."""
+    return (
+        f"The figures may lack work: '{name}' ran in this session while the run was open, and belongs to no run. A thread of one's "
+        "own does not carry the run's tag: give it `inheritable_thread_target(spark)(function)` of pyspark's, made anew for "
+        "each call"
+    )
+
+
+def session_of(spark: Any) -> str | None:
+    """The id of a classic session, None where it has none that is told."""
+    try:
+        return str(spark._jsparkSession.sessionUUID())
+    except Exception:  # a context, or a session of Connect
+        return None
 
 
 def is_classic(spark: Any) -> bool:

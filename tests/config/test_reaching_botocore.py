@@ -76,7 +76,7 @@ def test_a_slow_server_is_left_after_the_timeout() -> None:
         started = perf_counter()
         with pytest.raises(ReadTimeoutError):
             client.list_tables()
-        assert 0.2 <= perf_counter() - started < 5.0
+        assert 0.2 <= perf_counter() - started < 20.0
     assert len(server.requests) == 1
 
 

@@ -356,7 +356,7 @@ def test_a_client_of_another_kind_is_let_alone(
 ) -> None:
     original = getattr(connect.client, METHOD)
     with monkeypatch.context() as patched, caplog.at_level(logging.DEBUG, "spark_dynamo.run_logs.connect"):
-        patched.setattr(connect.client, METHOD, lambda request, *rest, **named: original(request, *rest, **named))
+        patched.setitem(vars(connect.client), METHOD, lambda request, *rest, **named: original(request, *rest, **named))
         log = logged(connect, table, lambda: connect.read.parquet(parquet).collect())
     assert (log.status, log.stages, log.rows_read, log.metrics_complete) == (RunStatus.SUCCESS, [], None, False)
     told = [record.getMessage() for record in caplog.records]
@@ -380,11 +380,11 @@ def test_a_client_that_others_have_wrapped_is_left_as_they_want_it(
     frame = connect.read.parquet(parquet)
     with monkeypatch.context() as patched:
         before = wrap()
-        patched.setattr(connect.client, METHOD, before)
+        patched.setitem(vars(connect.client), METHOD, before)
         assert logged(connect, table, frame.collect).rows_read == 1000
         assert vars(connect.client)[METHOD] is before
         with pipeline_run(connect, "sales", config=table.config()) as run:
-            patched.setattr(connect.client, METHOD, wrap())
+            patched.setitem(vars(connect.client), METHOD, wrap())
             connect.clearProgressHandlers()
             frame.collect()
         assert run.snapshot().rows_read == 1000
@@ -475,3 +475,16 @@ print(query.runId)
     log = log_of(table, SimpleNamespace(runId=finished.stdout.strip()))
     assert log.status is RunStatus.SUCCESS
     assert "UserWarning" not in finished.stderr  # as pyspark says where its listening is cut off
+
+
+def test_operations_of_plain_threads_make_the_figures_incomplete(connect: Any, table: RunTable) -> None:
+    def body() -> None:
+        thread = threading.Thread(target=connect.range(5).count)
+        thread.start()
+        thread.join()
+
+    log = logged(connect, table, body)
+    assert (log.stages, log.metrics_complete) == ([], False)
+    (said,) = (message["message"] for message in log.log_messages)
+    assert "belongs to no run" in said
+    assert "inheritable_thread_target(spark)" in said

@@ -290,7 +290,7 @@ def test_work_that_can_not_be_told_apart_is_said_to_be_so(spark: SparkSession, t
         spark.sparkContext.clearJobTags()
         frame.count()
     assert logs[0].metrics_complete is False
-    assert "cleared the tags" in logs[0].log_messages[-1]["message"]
+    assert any("cleared the tags" in message["message"] for message in logs[0].log_messages)
 
 
 def test_figures_are_there_while_a_run_goes_on(spark: SparkSession, table: RunTable, numbers: Path) -> None:
@@ -388,6 +388,32 @@ def test_rows_written_are_those_that_were_written(
     assert counts(write(doubled, duplicates="last"))[0] == 10
     assert counts(write(frame))[0] == 10
     assert not list(Path(gettempdir()).glob(f"spark-dynamo-receipts-{spark.sparkContext.applicationId}"))
+
+
+def test_work_of_plain_threads_makes_the_figures_incomplete(
+    spark: SparkSession, table: RunTable, numbers: Path
+) -> None:
+    frame = spark.read.schema("id long").parquet(str(numbers))
+    tagged = inheritable_thread_target(spark)(lambda _: frame.count())  # one for all: its second use has no tags
+    other = spark.newSession()
+    with logged(spark, table) as plain, ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda _: frame.count(), range(4))) == [1_000] * 4
+    with logged(spark, table) as rdd, ThreadPoolExecutor(2) as pool:
+        assert pool.submit(lambda: spark.sparkContext.parallelize(range(7)).count()).result() == 7
+    with logged(spark, table) as one_for_all, ThreadPoolExecutor(1) as pool:
+        assert list(pool.map(tagged, range(3))) == [1_000] * 3
+    with logged(spark, table) as elsewhere, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(other.range(5).count).result() == 5
+        assert frame.count() == 1_000
+    assert (plain[0].rows_read, plain[0].metrics_complete) == (None, False)
+    assert rdd[0].metrics_complete is False
+    assert (one_for_all[0].rows_read, one_for_all[0].metrics_complete) == (None, False)
+    assert (elsewhere[0].rows_read, elsewhere[0].metrics_complete) == (1_000, True)
+    for log in (plain[0], rdd[0], one_for_all[0]):
+        (said,) = (message for message in log.log_messages if message["level"] == "warning")
+        assert "'count" in said["message"]
+        assert "belongs to no run" in said["message"]
+        assert "inheritable_thread_target(spark)" in said["message"]
 
 
 def test_what_no_receipt_tells_is_not_known(spark: SparkSession, table: RunTable, local_server: Server) -> None:

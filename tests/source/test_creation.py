@@ -224,7 +224,7 @@ def test_waiting_for_an_index_ends_after_its_time() -> None:
             RequestFailedError, match="Index 'by_status' of table 'orders' was not ACTIVE after 0.3 seconds"
         ):
             wait_until_active(client, "orders", indexes=["by_status"], timeout_seconds=0.3)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         wait_until_active(client, "orders", timeout_seconds=0.3)
 
 

@@ -39,6 +39,8 @@ import org.apache.spark.storage.RDDInfo;
  */
 public class RunEvents extends SparkListener {
     private static final String MARK = "spark-dynamo-run-";
+    private static final String SESSION = "spark-session-";
+    private static final int UUID_LENGTH = 36;
     private static final int MOST_WAITING = 100000;
     private static final int ENDED_KEPT = 500;
     private static final int LONGEST_TEXT = 20000;
@@ -201,9 +203,11 @@ public class RunEvents extends SparkListener {
         }
         String query = properties.getProperty("sql.streaming.queryId");
         if (isOwn) {
-            String tags = properties.getProperty("spark.job.tags");
+            String joined = properties.getProperty("spark.job.tags");
+            String[] tags = joined == null ? new String[0] : joined.split(",");
             tell("{\"kind\":\"job\",\"id\":" + event.jobId() + ",\"at\":" + event.time() + ",\"name\":" + quoted(name)
-                + ",\"tags\":" + tags(tags == null ? new String[0] : tags.split(",")) + ",\"query\":" + quoted(query) + "}");
+                + ",\"tags\":" + tags(tags) + ",\"session\":" + session(tags) + ",\"is_part\":" + (sql != null)
+                + ",\"query\":" + quoted(query) + "}");
         }
     }
 
@@ -284,13 +288,14 @@ public class RunEvents extends SparkListener {
         sqls.put(Long.valueOf(event.executionId()), work);
         look(event.sparkPlanInfo(), work);
         Object root = event.rootExecutionId().isEmpty() ? Long.valueOf(event.executionId()) : event.rootExecutionId().get();
-        List tags = new ArrayList();
+        List found = new ArrayList();
         scala.collection.Iterator each = event.jobTags().iterator();
-        while (each.hasNext()) tags.add(each.next());
-        String found = tables(org.apache.spark.sql.execution.SQLExecution.getQueryExecution(event.executionId()));
+        while (each.hasNext()) found.add(each.next());
+        String[] tags = (String[]) found.toArray(new String[0]);
+        String tables = tables(org.apache.spark.sql.execution.SQLExecution.getQueryExecution(event.executionId()));
         tell("{\"kind\":\"sql\",\"id\":" + event.executionId() + ",\"root\":" + root + ",\"at\":" + event.time()
-            + ",\"name\":" + quoted(event.description()) + ",\"tags\":" + tags((String[]) tags.toArray(new String[0]))
-            + ",\"tables\":" + found + "}");
+            + ",\"name\":" + quoted(event.description()) + ",\"tags\":" + tags(tags) + ",\"session\":" + session(tags)
+            + ",\"is_part\":" + !root.equals(Long.valueOf(event.executionId())) + ",\"tables\":" + tables + "}");
     }
 
     private void end(SparkListenerSQLExecutionEnd event) {
@@ -461,6 +466,16 @@ public class RunEvents extends SparkListener {
             text.append(quoted(tags[place].substring(begin)));
         }
         return text.append(']').toString();
+    }
+
+    /** The id of the session that work is done in, which Spark puts before its tags. */
+    private static String session(String[] tags) {
+        for (int place = 0; place < tags.length; place++) {
+            if (!tags[place].startsWith(SESSION)) continue;
+            String id = tags[place].substring(SESSION.length());
+            return quoted(id.substring(0, Math.min(id.length(), UUID_LENGTH)));
+        }
+        return "null";
     }
 
     /** A text as JSON has it; null is null. */

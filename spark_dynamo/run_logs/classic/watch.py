@@ -22,6 +22,7 @@ from spark_dynamo.run_logs.classic.jvm import JvmEvents
 from spark_dynamo.run_logs.classic.work import Key, Work, stage_name, status_of, streaming_query, time_of
 from spark_dynamo.run_logs.events import Described, Logged, Measured, StageEnded, StageStarted, TableRead, TableWritten
 from spark_dynamo.run_logs.run import Run
+from spark_dynamo.run_logs.watch import nobodys_work
 from spark_dynamo.schema.fingerprint import fingerprint
 from spark_dynamo.source.receipts import Execution, take_receipts, wait_for_receipts, wait_no_more
 
@@ -43,7 +44,9 @@ class _Watched:
 
     run: Run
     is_default: bool
+    session: str | None = None  # where that is known
     is_lost: bool = False  # whether some of its events were
+    lacks: str | None = None  # the first work that was nobody's while the run was open
     query_ids: set[str] = field(default_factory=set)
     since: int = field(default_factory=lambda: time.time_ns() // 1_000_000)  # milliseconds
 
@@ -96,7 +99,9 @@ class ClassicWatch:
                     _watches[application] = None
             return _watches[application]
 
-    def begin(self, run: Run, *, is_default: bool = False, query_id: str | None = None) -> None:
+    def begin(
+        self, run: Run, *, is_default: bool = False, query_id: str | None = None, session: str | None = None
+    ) -> None:
         """From now on tell `run` of its work, see `Watch`."""
         with _lock:
             if self._is_over:
@@ -104,7 +109,7 @@ class ClassicWatch:
             if not self._watched:
                 self._events.listen(True)
                 wait_for_receipts(self._application)
-            watched = self._watched.setdefault(run.job_tag, _Watched(run, is_default))
+            watched = self._watched.setdefault(run.job_tag, _Watched(run, is_default, session))
             watched.is_default |= is_default
             if query_id is not None:
                 watched.query_ids.add(query_id)
@@ -168,7 +173,8 @@ class ClassicWatch:
     def _settle(self, ending: _Ending) -> None:
         is_whole = self._events.sync(max(0.0, ending.deadline - time.monotonic()))
         self._look()
-        ending.is_complete = is_whole and not ending.watched.is_lost
+        watched = ending.watched
+        ending.is_complete = is_whole and not watched.is_lost and watched.lacks is None
         if not ending.is_last:
             return
         with _lock:
@@ -236,11 +242,24 @@ class ClassicWatch:
         owner = self._owner(event)
         work = self._work[key] = Work(key, owner, tags)
         if owner is None:
+            self._note_nobodys(event)
             return
         written = list((event.get("tables") or {}).get("written", {}))
         name = stage_name(event["name"], f"{'query' if kind == 'sql' else 'job'} {event['id']}", *written[:1])
         owner.tell(StageStarted((self._application, key), name, time_of(event["at"])))
         self._note_tables(work, event)
+
+    def _note_nobodys(self, event: dict[str, Any]) -> None:
+        """Work that began while runs were open, in their session, and is that of none: of a thread without a run's tag."""
+        if event["tags"] or event["is_part"] or event.get("query") or streaming_query(event["name"]):
+            return
+        with _lock:
+            watched = [one for one in self._watched.values() if not one.query_ids and event["at"] >= one.since]
+        for one in watched:
+            is_its_session = one.session == event["session"] or None in (one.session, event["session"])
+            if one.lacks is None and is_its_session:
+                one.lacks = stage_name(event["name"], "a job")
+                one.run.tell(Logged(nobodys_work(one.lacks), time_of(event["at"]), LogLevel.WARNING))
 
     def _end(self, key: Key, event: dict[str, Any], changed: dict[Key, Work]) -> None:
         work = self._work.pop(key, None)

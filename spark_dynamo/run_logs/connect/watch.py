@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from spark_dynamo.metadata.models import RunStatus
+from spark_dynamo.metadata.models import LogLevel, RunStatus
 from spark_dynamo.run_logs.connect.figures import Observed
 from spark_dynamo.run_logs.connect.requests import (
     call_site,
@@ -28,6 +28,7 @@ from spark_dynamo.run_logs.context import opened_run
 from spark_dynamo.run_logs.events import (
     Described,
     Event,
+    Logged,
     Measured,
     StageEnded,
     StageStarted,
@@ -35,7 +36,8 @@ from spark_dynamo.run_logs.events import (
     TableWritten,
 )
 from spark_dynamo.run_logs.failures import failure_of
-from spark_dynamo.run_logs.run import Run
+from spark_dynamo.run_logs.run import JOB_TAG_PREFIX, Run
+from spark_dynamo.run_logs.watch import nobodys_work
 
 __all__ = ["ConnectWatch"]
 
@@ -74,6 +76,7 @@ class _Watched:
     run: Run
     is_default: bool
     is_complete: bool = True
+    lacks_work: bool = False  # whether operations were nobody's while the run was open
 
     def misses(self) -> None:
         """Note that not all figures of the run are known."""
@@ -175,7 +178,9 @@ class ConnectWatch:
                 _watches[spark.client] = watch = cls(spark.client)
             return watch
 
-    def begin(self, run: Run, *, is_default: bool = False, query_id: str | None = None) -> None:
+    def begin(
+        self, run: Run, *, is_default: bool = False, query_id: str | None = None, session: str | None = None
+    ) -> None:
         """Tell `run` of its operations from now on; of what streaming queries do, the client sees nothing."""
         if query_id is not None:
             return
@@ -290,7 +295,10 @@ class ConnectWatch:
     def _begin(self, request: Any) -> _Operation | None:
         kind = kind_of(request)
         owner = None if kind is None else self._owner(request.tags)
-        if kind is None or owner is None:
+        if kind is None:
+            return None
+        if owner is None:
+            self._note_nobodys(call_site(kind), request.tags)
             return None
         operation = _Operation(
             ("connect", request.operation_id),
@@ -308,6 +316,18 @@ class ConnectWatch:
         if kind != "sql_command":  # of which it is not known yet whether it runs
             operation.start()
         return operation
+
+    def _note_nobodys(self, name: str, tags: Any) -> None:
+        """An operation that no open run asked for: of a thread that knows of none."""
+        if any(tag.startswith(JOB_TAG_PREFIX) for tag in tags):  # of a run that has ended
+            return
+        with self._lock:
+            watched = list(self._runs.values())
+        for one in watched:
+            if not one.lacks_work:
+                one.lacks_work = True
+                one.misses()
+                one.run.tell(Logged(nobodys_work(name), _now(), LogLevel.WARNING))
 
     def _owner(self, tags: Any) -> _Watched | None:
         carried = frozenset(tags)
