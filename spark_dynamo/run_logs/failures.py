@@ -12,6 +12,7 @@ from spark_dynamo.run_logs.values import text
 __all__ = ["Failure", "failure_of", "is_cancellation"]
 
 # Spark's error conditions of a job that somebody cancelled, classic and Connect
+_EXITS_BY_SIGNAL = (128 + 2, 128 + 15)  # as shells count: after SIGINT and SIGTERM
 _CANCELLED = ("[SPARK_JOB_CANCELLED]", "[OPERATION_CANCELED]")
 
 
@@ -27,19 +28,21 @@ class Failure:
 def failure_of(error: BaseException | None) -> Failure:
     """How a body ended that raised `error`, None where it ended by itself.
 
-    `sys.exit()` and `sys.exit(0)` are no failures; KeyboardInterrupt, a cancelled asyncio task, a closed generator and a
-    cancelled Spark job are cancellations. The message begins with the exception's class and a colon.
+    `sys.exit()` and `sys.exit(0)` are no failures. KeyboardInterrupt, a cancelled asyncio task, a closed generator, a cancelled
+    Spark job and the exit codes 130 and 143, as after SIGINT and SIGTERM, are cancellations. The message begins with the
+    exception's class and a colon.
 
     >>> failure_of(ValueError("no rows")).message, failure_of(SystemExit(0)).status.value
     ('ValueError: no rows', 'success')
     """
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         return Failure(RunStatus.SUCCESS)
+    told_to_end = isinstance(error, SystemExit) and error.code in _EXITS_BY_SIGNAL
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     said = text(error)
     stopped = isinstance(error, KeyboardInterrupt | asyncio.CancelledError | GeneratorExit)
-    is_cancelled = stopped or is_cancellation(said)
+    is_cancelled = stopped or told_to_end or is_cancellation(said)
     message = f"{name}: {said}" if said else f"{name}:"
     return Failure(RunStatus.CANCELLED if is_cancelled else RunStatus.FAILED, message, _stack(error))
 

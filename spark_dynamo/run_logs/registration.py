@@ -21,12 +21,12 @@ from spark_dynamo.run_logs.reaper import reap
 from spark_dynamo.run_logs.recorder import LEASE_SECONDS
 from spark_dynamo.run_logs.run import Run, watch_for_termination
 from spark_dynamo.run_logs.settings import RunSettings
-from spark_dynamo.run_logs.uncaught import Outcome
+from spark_dynamo.run_logs.uncaught import Outcome, is_interactive
 from spark_dynamo.run_logs.watch import is_classic
 
 __all__ = ["RunListener", "register_run_listener"]
 
-_GRACE = 10.0  # seconds after a session's stop within which an uncaught exception still fails its run
+_GRACE = 10.0  # seconds after a session's stop within which, at a prompt, an error of the last cell still fails its run
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 _listeners: dict[str, RunListener] = {}  # by engine
@@ -53,8 +53,8 @@ def register_run_listener(
     The run ends at `unregister()`, with the session's `stop()`, or with the process: as `failed` where an exception that nobody
     caught ended the process, one of its threads or the notebook's last cell, or `sys.exit` with a failure; as `cancelled` by
     Ctrl-C, SIGTERM and a cancelled job; else as `success`. An exception that the code itself caught is a failed stage of a
-    successful run. Since a script may fail after `spark.stop()`, a stopped session's run is closed 10 seconds later, at the
-    process's end or by `flush()`, whichever comes first; its end is the stop's time.
+    successful run. Since a script may fail after `spark.stop()`, a stopped session's run is closed at the process's end, by
+    `flush()` or the next listener, and at a prompt 10 seconds later; its end is the stop's time.
 
     A `pipeline_run` names this run as its parent, and its figures are its own; each streaming query is a run too. The arguments
     mean what they mean for `pipeline_run`. A session has one listener: the same call again returns it, a different one raises
@@ -247,7 +247,8 @@ class RunListener:
     def _wait(self) -> None:
         self._stop_streams()
         self.run.detach()
-        if not self._settled.wait(_GRACE) and self.run.is_own:
+        # in a script an error may yet end the process, however late
+        if is_interactive() and not self._settled.wait(_GRACE) and self.run.is_own:
             self._settle_if_stopped()
 
     def _settle_if_stopped(self) -> None:

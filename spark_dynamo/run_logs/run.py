@@ -32,6 +32,7 @@ from spark_dynamo.run_logs.process import before_exit, close_recorders, recorder
 from spark_dynamo.run_logs.signals import TermSignal
 from spark_dynamo.run_logs.state import RunState
 from spark_dynamo.run_logs.store import RunStore
+from spark_dynamo.run_logs.uncaught import is_idle
 from spark_dynamo.run_logs.watch import Watch, is_classic, session_of, watch_of
 
 __all__ = ["JOB_TAG_PREFIX", "Run"]
@@ -72,6 +73,7 @@ class Run:
         self._spark: Any = None
         self._watch: Watch | None = None
         self._is_told_to_end = False
+        self._raised_by_signal: str | None = None
         self._has_warned = False
         self.at_exit: Callable[[], Failure] = _left_open  # how it ends if it is open when the process does
         self.ends_at: datetime | None = None  # its end where that was before it is told; None: when it is told
@@ -267,13 +269,19 @@ class Run:
         if self.is_own:
             self.detach(timeout)
         status = failure.status
-        if self._is_told_to_end and status is RunStatus.FAILED:
+        if status is RunStatus.FAILED and self._is_told_to_end and self._ends_as_told(failure):
             status = RunStatus.CANCELLED
         if not self._state.is_ended:
             self.tell(Ended(status, at or self.ends_at or now, failure.message, failure.stack))
         _open.pop(self.run_id, None)
         if not _open:
             _term_signal.restore()
+
+    def _ends_as_told(self, failure: Failure) -> bool:
+        """Whether it ends by what SIGTERM's handler raised, or exits after it; any other error is one of its own."""
+        return failure.message in (self._raised_by_signal, "SystemExit:") or (failure.message or "").startswith(
+            "SystemExit: "
+        )
 
 
 class StageContext:
@@ -304,9 +312,16 @@ def _received() -> None:
         run._is_told_to_end = True
 
 
+def _raised(error: BaseException) -> None:
+    for run in list(_open.values()):
+        run._raised_by_signal = failure_of(error).message
+
+
 def _terminating() -> None:
     deadline = time.monotonic() + _TERM_SECONDS
-    _end_all(lambda run: Failure(RunStatus.CANCELLED, "SIGTERM: the process was told to terminate"))
+    cancelled = Failure(RunStatus.CANCELLED, "SIGTERM: the process was told to terminate")
+    # a notebook that is shut down is told so: nothing was running, and what was done stands
+    _end_all(lambda run: run.at_exit() if is_idle() else cancelled)
     close_recorders(max(0.0, deadline - time.monotonic()))
 
 
@@ -330,6 +345,6 @@ def _now() -> datetime:
 
 
 _open: dict[str, Run] = {}  # the runs of this process
-_term_signal = TermSignal(_received, _terminating)
+_term_signal = TermSignal(_received, _raised, _terminating)
 before_exit(_at_exit)
 os.register_at_fork(after_in_child=_open.clear)

@@ -17,10 +17,16 @@ __all__ = ["TermSignal"]
 
 
 class TermSignal:
-    """The handler of one process. `received` is called first, `terminating` where the process is about to end by the signal."""
+    """The handler of one process.
 
-    def __init__(self, received: Callable[[], None], terminating: Callable[[], None]) -> None:
-        self._received = received
+    `received` is called first, `raised` where the former handler ends what is running by an exception, `terminating` where the
+    process is about to end by the signal.
+    """
+
+    def __init__(
+        self, received: Callable[[], None], raised: Callable[[BaseException], None], terminating: Callable[[], None]
+    ) -> None:
+        self._received, self._raised = received, raised
         self._terminating = terminating
         self._former: Any = None
         self._is_installed = False
@@ -46,7 +52,11 @@ class TermSignal:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if callable(self._former):
             self._received()
-            self._former(number, frame)
+            try:
+                self._former(number, frame)
+            except BaseException as error:
+                self._raised(error)
+                raise
             return
         self._terminating()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

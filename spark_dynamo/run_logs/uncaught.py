@@ -4,18 +4,20 @@
 * One that ends a thread comes by `threading.excepthook`, whose former hook is called as ever.
 * `sys.exit`, `exit` and `quit` mark the SystemExit that they raise. Python drops one that nobody catches when no frame is left
   on the main thread's stack, one that was caught while there is some. From Python 3.12 on, `sys.monitoring` (PEP 669) shows
-  those that `raise SystemExit(1)` makes, too; before, these go unseen. So does `os._exit`, which leaves the run's lease to run
-  out, and an exit that was caught, kept in a global, and raised again.
+  those that `raise SystemExit(1)` makes, too; before, it can be seen only that the program did not come to its end, and such a
+  run is lost, as its exit code is told to nobody. `os._exit` leaves the run's lease to run out.
 * In IPython, and so in Jupyter and Databricks, errors stay in their cell: the last cell that ended counts.
 """
 
 from __future__ import annotations
 
+import dis
 import os
 import sys
 import threading
 import traceback
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from spark_dynamo.metadata.models import RunStatus
@@ -41,6 +43,7 @@ class Outcome:
         self._before = _last_error()
         self._ended_thread: Failure | None = None
         self._ended_process: Failure | None = None
+        self._has_exited = False
         self._ended_cell: Failure | None = None
         with _lock:
             _install()
@@ -61,9 +64,10 @@ class Outcome:
     def verdict_at_exit(self) -> Failure:
         """The same where the process is about to end."""
         error = _last_error()
-        # at a prompt, no error ends the process
-        if error is not None and error is not self._before and not hasattr(sys, "ps1") and _ipython() is None:
+        if not is_interactive() and error is not None and error is not self._before:
             return failure_of(error)
+        if not self._has_exited and not is_interactive() and "tool" not in _former and _was_cut_short():
+            return _UNSEEN_EXIT
         return self.verdict()
 
     def _thread_ended(self, failure: Failure) -> None:
@@ -73,6 +77,9 @@ class Outcome:
         self._ended_cell = None if failure.status is RunStatus.SUCCESS else failure
 
     def _process_ended(self, failure: Failure) -> None:
+        self._has_exited = True
+        if failure.status is RunStatus.SUCCESS:  # it says nothing of the threads
+            return
         self._ended_process = self._ended_process or failure  # one that it was raised in the handling of goes after it
 
 
@@ -108,12 +115,42 @@ def _mark(error: SystemExit) -> None:
     """Mark an exit that is a failure."""
     with suppress(Exception):
         failure = failure_of(error)
-        if failure.status is RunStatus.SUCCESS:
-            return
         # without the two frames of ours
         stack = traceback.format_stack(sys._getframe(2))
         told = ["Traceback (most recent call last):\n", *stack, *traceback.format_exception_only(error)]
         error.__dict__["_spark_dynamo"] = _Exit(Failure(failure.status, failure.message, "".join(told)))
+
+
+_UNSEEN_EXIT = Failure(
+    RunStatus.LOST,
+    "Exit: the program raised SystemExit, and before Python 3.12 its exit code is told to nobody; leave by sys.exit(...)",
+)
+
+
+def is_interactive() -> bool:
+    """Whether there is a prompt, at which no error ends the process."""
+    return hasattr(sys, "ps1") or _ipython() is not None
+
+
+def is_idle() -> bool:
+    """Whether this is IPython, and no cell is running."""
+    return "shell" in _former and not _former.get("is_busy")
+
+
+def _outermost() -> FrameType | None:
+    """The frame of the main thread that was there first: the program's."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def _was_cut_short() -> bool:
+    """Whether the program's frame was left by an exception: its last instruction was none that returns."""
+    frame = _former.get("program")
+    if frame is None or frame is _outermost() or frame.f_lasti < 0:
+        return False
+    return not dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN")
 
 
 def _ipython() -> Any:
@@ -152,7 +189,12 @@ def _quit(quitter: Any, code: Any = None) -> None:
         raise
 
 
+def _cell_begins(info: Any) -> None:
+    _former["is_busy"] = True
+
+
 def _cell_hook(result: Any) -> None:
+    _former["is_busy"] = False
     with suppress(Exception):
         failure = failure_of(result.error_before_exec or result.error_in_exec)
         for outcome in list(_open):
@@ -170,7 +212,7 @@ def _quitter() -> Any:
 def _install() -> None:
     if _former:
         return
-    _former.update(thread=threading.excepthook, exit=sys.exit)
+    _former.update(thread=threading.excepthook, exit=sys.exit, program=_outermost())
     threading.excepthook = _thread_hook
     sys.exit = _exit  # type: ignore[assignment]
     quitter = _quitter()
@@ -180,8 +222,19 @@ def _install() -> None:
     _monitor()
     shell = _ipython()
     if shell is not None:
-        _former["shell"] = shell
+        _former["shell"], _former["is_busy"] = shell, _is_in_cell(shell)
+        shell.events.register("pre_run_cell", _cell_begins)
         shell.events.register("post_run_cell", _cell_hook)
+
+
+def _is_in_cell(shell: Any) -> bool:
+    """Whether the caller is a cell, or was called by one."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals is shell.user_global_ns:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _monitor() -> None:
@@ -210,8 +263,9 @@ def _uninstall() -> None:
         monitoring.register_callback(_former["tool"], monitoring.events.PY_UNWIND, None)
         monitoring.free_tool_id(_former["tool"])
     if "shell" in _former:
-        with suppress(ValueError):
-            _former["shell"].events.unregister("post_run_cell", _cell_hook)
+        for event, hook in (("pre_run_cell", _cell_begins), ("post_run_cell", _cell_hook)):
+            with suppress(ValueError):
+                _former["shell"].events.unregister(event, hook)
     _former.clear()
 
 

@@ -257,3 +257,30 @@ print(time.monotonic() - started, flush=True)
     assert str(path) in stderr
     (line,) = path.read_text().splitlines()
     assert PipelineRunLog.model_validate_json(line).status is RunStatus.SUCCESS
+
+
+def test_an_error_long_after_a_signal_that_was_survived_is_a_failure(table: RunTable, tmp_path: Path) -> None:
+    code = """
+def ends(name, handler, error):
+    signal.signal(signal.SIGTERM, handler)
+    try:
+        with pipeline_run(None, name):
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise error
+    except BaseException:
+        pass
+
+def interrupt(*_):
+    raise RuntimeError("told to end")
+
+ends("survived", lambda *_: None, ValueError("no rows"))
+ends("raised", interrupt, ValueError("never"))
+ends("left afterwards", lambda *_: None, SystemExit(1))
+"""
+    with process(code, table.environment(), tmp_path) as ended:
+        ended.communicate(timeout=60)
+    assert {name: (log.status.value, log.error_message) for name, log in table.logs().items()} == {
+        "survived": ("failed", "ValueError: no rows"),
+        "raised": ("cancelled", "RuntimeError: told to end"),
+        "left afterwards": ("cancelled", "SystemExit: 1"),
+    }

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 BEGIN = f"""
 import atexit, os, signal, sys, threading, time
 from pyspark.sql import SparkSession
+from spark_dynamo.run_logs import registration
 from spark_dynamo.run_logs.registration import register_run_listener
 
 def session(**more):
@@ -219,8 +220,24 @@ ENDS = {
         "cancelled",
         "SIGTERM: the process was told to terminate",
     ),
+    "a termination with a handler of its own": (
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\nos.kill(os.getpid(), signal.SIGTERM)",
+        "cancelled",
+        "SystemExit: 143",
+    ),
 }
-if sys.version_info >= (3, 12):  # before, Python tells nobody
+if sys.version_info < (3, 12):  # Python tells nobody with which code
+    UNSEEN = "Exit: the program raised SystemExit, and before Python 3.12 its exit code is told to nobody; leave by sys.exit(...)"
+    ENDS |= {
+        "a raised exit": ("def stop():\n    raise SystemExit(5)\nstop()", "lost", UNSEEN),
+        "a raised exit 0": ("raise SystemExit(0)", "lost", UNSEEN),
+        "a raised exit that is caught": (
+            "try:\n    raise SystemExit(1)\nexcept SystemExit:\n    pass",
+            "success",
+            None,
+        ),
+    }
+else:
     ENDS |= {
         "a raised exit": ("def stop():\n    raise SystemExit(5)\nstop()", "failed", "SystemExit: 5"),
         "a raised exit 0": ("raise SystemExit(0)", "success", None),
@@ -312,7 +329,13 @@ print(first.run.status.value, slower < 5, flush=True)
 try:
     spark.sparkContext.parallelize([0], 1).map(lambda value: 1 / value).collect()
 finally:
+    registration._GRACE = 0.0  # much later
     spark.stop()
+    while second._stopped_at is None:
+        time.sleep(0.01)
+    for thread in threading.enumerate():
+        if thread.name == "spark-dynamo-verdict":
+            thread.join()
     atexit.register(lambda left=time.monotonic(): print(time.monotonic() - left < 5, flush=True))
 """
     with process(code, table, tmp_path) as ended:
@@ -385,3 +408,45 @@ for name, cells in {"mended": ["1 / 0", "x = 1"], "left": ["x = 1", "1 / 0"], "e
         "left": ("failed", "ZeroDivisionError: division by zero"),
         "exit": ("failed", "SystemExit: 2"),
     }, ended.stderr
+
+
+@pytest.mark.jvm
+@pytest.mark.parametrize(
+    ("cell", "status", "message"),
+    [
+        ("1", "success", None),
+        ("1 / 0", "failed", "ZeroDivisionError: division by zero"),
+        ("print('ready', flush=True); signal.pause()", "cancelled", "SIGTERM: the process was told to terminate"),
+    ],
+)
+def test_a_notebook_that_is_shut_down_leaves_what_stands(
+    table: RunTable, tmp_path: Path, cell: str, status: str, message: str | None
+) -> None:
+    """Jupyter sends SIGTERM to a kernel that takes its time to end: only what it interrupts is cancelled."""
+    begin = """
+import signal
+from spark_dynamo.run_logs.registration import RunListener
+from spark_dynamo.run_logs.settings import RunSettings
+listener = RunListener(RunSettings(pipeline_id="notebook STATUS"))
+assert listener.flush(30)
+"""
+    code = f"""
+import signal
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell({begin.replace("STATUS", status)!r}, store_history=False)
+shell.run_cell({cell!r}, store_history=False)
+print("ready", flush=True)
+signal.pause()
+"""
+    environment = {**os.environ, **table.environment(), "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    ) as notebook:
+        assert notebook.stdout is not None
+        while notebook.stdout.readline() not in ("ready\n", ""):
+            pass
+        notebook.terminate()
+        assert notebook.wait(60) == -signal.SIGTERM
+    log = table.logs()[f"notebook {status}"]
+    assert (log.status.value, log.error_message) == (status, message)
