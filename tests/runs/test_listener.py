@@ -423,3 +423,40 @@ def test_what_no_receipt_tells_is_not_known(spark: SparkSession, table: RunTable
         frame = spark.range(10).selectExpr("string(id) AS id")
         frame.write.format("dynamo-meta").mode("append").options(**local_server.options).save(name)
     assert logs[0].rows_written is None
+
+
+def test_rows_that_are_looked_at_twice_are_read_once(
+    spark: SparkSession, table: RunTable, numbers: Path, tmp_path: Path
+) -> None:
+    """A sort by ranges looks at all rows to find them, and so do readers that infer a schema."""
+    frame = spark.read.schema("id long").parquet(str(numbers))
+    with logged(spark, table) as sorted_:
+        frame.orderBy("id").write.parquet(str(tmp_path / "sorted"))
+        frame.repartitionByRange(3, "id").write.parquet(str(tmp_path / "ranges"))
+    assert rows(sorted_[0]) == (2_000, 2_000)
+    assert sorted_[0].input_data_size_bytes is not None
+    with logged(spark, table) as twice:
+        assert frame.unionAll(frame).count() == 2_000
+    assert twice[0].rows_read == 2_000, "two scans of one table are two"
+    with logged(spark, table) as taken:
+        assert len(frame.take(900)) == 900
+    assert 900 <= (taken[0].rows_read or 0) <= 1_000
+    frame.write.option("header", "true").csv(str(tmp_path / "csv"))
+    frame.write.json(str(tmp_path / "json"))
+    with logged(spark, table) as inferred:
+        assert spark.read.csv(str(tmp_path / "csv"), header=True, inferSchema=True).count() == 1_000
+        assert spark.read.json(str(tmp_path / "json")).count() == 1_000
+        assert spark.sql(f"SELECT * FROM json.`{tmp_path}/json`").count() == 1_000
+    log = inferred[0]
+    assert (log.rows_read, log.metrics_complete) == (3_000, True)
+    assert [stage.stage_name.split(" at ")[0] for stage in log.stages] == ["count", "count (2)", "count (3)"]
+    assert log.input_tables == [f"file:{tmp_path}/csv", f"file:{tmp_path}/json"]
+
+
+def test_a_write_that_leaves_a_table_be_has_written_none(spark: SparkSession, table: RunTable, tmp_path: Path) -> None:
+    frame, there, new = spark.range(5), str(tmp_path / "there"), str(tmp_path / "new")
+    frame.write.parquet(there)
+    with logged(spark, table) as logs:
+        frame.write.mode("ignore").parquet(there)
+        frame.write.mode("ignore").parquet(new)
+    assert (logs[0].rows_written, logs[0].output_tables) == (5, [f"file:{new}"])

@@ -35,7 +35,8 @@ import org.apache.spark.storage.RDDInfo;
  *
  * Compiled by Janino, which Spark brings along for its own generated code. Janino knows no type arguments, hence the casts.
  * A row or byte counts once for each partition of a stage, when a task succeeds for the first time: not for failed attempts,
- * nor for those that do again what had been done. Tasks and CPU time count for all attempts.
+ * nor for those that do again what had been done. A partition of a scan counts once in all stages, for a sort by ranges reads it
+ * twice; what a reader looks at to infer a schema counts not at all. Tasks and CPU time count for all attempts.
  */
 public class RunEvents extends SparkListener {
     private static final String MARK = "spark-dynamo-run-";
@@ -49,11 +50,12 @@ public class RunEvents extends SparkListener {
     static class Work {
         final String kind;
         final long id;
-        boolean isSql, hasScan, hasWrite, readsRdd, isUnknown, isDirty, isEnded, isFailed, hasFileWrite;
+        boolean isSql, hasScan, hasWrite, readsRdd, isUnknown, isDirty, isEnded, isFailed, hasFileWrite, infers;
         long tasks, failedTasks, inputRows, scanRows, inputBytes, outputRows, outputBytes, shuffleRead, shuffleWrite, spill;
         long peak, cpu, writeRows, writeBytes;
         boolean hasWriteRows, lacksBytes, savesElsewhere;
         final List accumulators = new ArrayList();
+        final Map scans = new HashMap(); // of each scan, by accumulator, the rows of each partition
 
         Work(String kind, long id) {
             this.kind = kind;
@@ -187,6 +189,7 @@ public class RunEvents extends SparkListener {
         Job job = new Job(work);
         jobs.put(Integer.valueOf(event.jobId()), job);
         String name = properties.getProperty("spark.job.description");
+        String details = "";
         int last = -1;
         scala.collection.Iterator infos = event.stageInfos().iterator();
         while (infos.hasNext()) {
@@ -196,6 +199,7 @@ public class RunEvents extends SparkListener {
                 stages.put(id, new Stage(work, mayReadCache(info)));
                 job.stages.add(id);
             }
+            if (info.stageId() >= last) details = info.details();
             if (name == null || (last >= 0 && info.stageId() > last)) {
                 name = info.name();
                 last = info.stageId();
@@ -203,10 +207,11 @@ public class RunEvents extends SparkListener {
         }
         String query = properties.getProperty("sql.streaming.queryId");
         if (isOwn) {
+            work.infers = infers(details) || details.contains("SparkSession.sql("); // which runs no jobs of its own
             String joined = properties.getProperty("spark.job.tags");
             String[] tags = joined == null ? new String[0] : joined.split(",");
             tell("{\"kind\":\"job\",\"id\":" + event.jobId() + ",\"at\":" + event.time() + ",\"name\":" + quoted(name)
-                + ",\"tags\":" + tags(tags) + ",\"session\":" + session(tags) + ",\"is_part\":" + (sql != null)
+                + ",\"tags\":" + tags(tags) + ",\"session\":" + session(tags) + ",\"is_part\":" + (sql != null) + ",\"infers\":" + work.infers
                 + ",\"query\":" + quoted(query) + "}");
         }
     }
@@ -246,11 +251,14 @@ public class RunEvents extends SparkListener {
             int partition = event.taskInfo().partitionId() < 0 ? event.taskInfo().index() : event.taskInfo().partitionId();
             if (event.taskInfo().successful() && !stage.done.get(partition)) {
                 stage.done.set(partition);
-                long scanned = scanned(event, work);
-                work.scanRows += scanned;
+                long before = work.scanRows;
+                long scanned = scanned(event, work, partition);
+                boolean isAgain = scanned > 0 && work.scanRows == before;
                 work.inputRows += metrics.inputMetrics().recordsRead();
                 // what comes from the cache counts as input too, and is none
-                if (!stage.mayReadCache || scanned > 0) {
+                if (isAgain) {
+                    // its bytes have been counted with its rows
+                } else if (!stage.mayReadCache || scanned > 0) {
                     work.inputBytes += metrics.inputMetrics().bytesRead();
                     boolean hasRead = scanned > 0 || metrics.inputMetrics().recordsRead() > 0;
                     work.lacksBytes |= hasRead && metrics.inputMetrics().bytesRead() == 0;
@@ -285,6 +293,7 @@ public class RunEvents extends SparkListener {
 
     private void start(SparkListenerSQLExecutionStart event) {
         Work work = new Work("sql", event.executionId());
+        work.infers = infers(event.details());
         sqls.put(Long.valueOf(event.executionId()), work);
         look(event.sparkPlanInfo(), work);
         Object root = event.rootExecutionId().isEmpty() ? Long.valueOf(event.executionId()) : event.rootExecutionId().get();
@@ -295,7 +304,8 @@ public class RunEvents extends SparkListener {
         String tables = tables(org.apache.spark.sql.execution.SQLExecution.getQueryExecution(event.executionId()));
         tell("{\"kind\":\"sql\",\"id\":" + event.executionId() + ",\"root\":" + root + ",\"at\":" + event.time()
             + ",\"name\":" + quoted(event.description()) + ",\"tags\":" + tags(tags) + ",\"session\":" + session(tags)
-            + ",\"is_part\":" + !root.equals(Long.valueOf(event.executionId())) + ",\"tables\":" + tables + "}");
+            + ",\"is_part\":" + !root.equals(Long.valueOf(event.executionId()))
+            + ",\"infers\":" + work.infers + ",\"tables\":" + tables + "}");
     }
 
     private void end(SparkListenerSQLExecutionEnd event) {
@@ -313,6 +323,7 @@ public class RunEvents extends SparkListener {
         String found = work.isFailed ? "null" : tables(event.qe());
         tellFigures(work);
         tell("{\"kind\":\"sql_end\",\"id\":" + event.executionId() + ",\"at\":" + event.time()
+            + ",\"has_written\":" + work.hasWriteRows
             + ",\"error\":" + (work.isFailed ? quoted(error) : "null") + ",\"tables\":" + found + "}");
     }
 
@@ -374,7 +385,8 @@ public class RunEvents extends SparkListener {
         return isFound;
     }
 
-    private long scanned(SparkListenerTaskEnd event, Work work) {
+    /** How many rows a task read from scans; those of a partition that no other stage has read are added. */
+    private long scanned(SparkListenerTaskEnd event, Work work, int partition) {
         long rows = 0;
         scala.collection.Iterator each = event.taskInfo().accumulables().iterator();
         while (each.hasNext()) {
@@ -382,10 +394,32 @@ public class RunEvents extends SparkListener {
             int[] role = (int[]) roles.get(Long.valueOf(info.id()));
             if (role == null || info.update().isEmpty() || !(info.update().get() instanceof Long)) continue;
             long value = ((Long) info.update().get()).longValue();
-            if (role[0] == 0) rows += Math.max(0, value);
-            else add(role[0], value, work);
+            if (role[0] == 0 && value > 0) {
+                rows += value;
+                work.scanRows += more(work, info.id(), partition, value);
+            } else if (role[0] != 0) add(role[0], value, work);
         }
         return rows;
+    }
+
+    /** By how much that is more than what was read before of the same partition of the same scan. */
+    private static long more(Work work, long scan, int partition, long rows) {
+        long[] known = (long[]) work.scans.get(Long.valueOf(scan));
+        if (known == null || known.length <= partition) {
+            long[] longer = new long[Math.max(16, 2 * partition + 1)];
+            if (known != null) System.arraycopy(known, 0, longer, 0, known.length);
+            work.scans.put(Long.valueOf(scan), longer);
+            known = longer;
+        }
+        long more = Math.max(0, rows - known[partition]);
+        known[partition] += more;
+        return more;
+    }
+
+    /** Whether a reader was called, which runs jobs only to infer a schema. */
+    private static boolean infers(String details) {
+        int end = details.indexOf('\n');
+        return (end < 0 ? details : details.substring(0, end)).contains("DataFrameReader.");
     }
 
     private void add(int role, long value, Work work) {
@@ -423,8 +457,9 @@ public class RunEvents extends SparkListener {
         boolean isMixed = work.isSql && work.readsRdd && work.hasScan && work.inputRows > work.scanRows;
         boolean isRead = !work.isUnknown && !isMixed;
         long rows = !work.isSql || (work.readsRdd && !work.hasScan) ? work.inputRows : work.scanRows;
-        number(text, "rows_read", rows, isRead);
-        number(text, "input_bytes", work.inputBytes, isRead && !work.lacksBytes && (work.inputBytes > 0 || rows == 0));
+        boolean hasBytes = isRead && !work.lacksBytes && (work.inputBytes > 0 || rows == 0);
+        number(text, "rows_read", work.infers ? 0 : rows, isRead || work.infers);
+        number(text, "input_bytes", work.infers ? 0 : work.inputBytes, hasBytes || work.infers);
         long written = work.hasWrite ? work.writeRows : work.outputRows;
         long bytes = work.hasFileWrite ? work.writeBytes : work.outputBytes;
         // a write that failed may have written some; only files come to be by the commit

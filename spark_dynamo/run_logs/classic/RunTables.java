@@ -4,6 +4,7 @@ import java.util.Iterator;
 import java.util.function.Function;
 import java.util.regex.Pattern;
 
+import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.catalyst.TableIdentifier;
 import org.apache.spark.sql.catalyst.catalog.HiveTableRelation;
 import org.apache.spark.sql.catalyst.plans.QueryPlan;
@@ -24,7 +25,8 @@ import org.apache.spark.sql.types.StructType;
  * The tables that a query reads and writes, by its analyzed plan, as `{"read": {name: schema}, "written": {name: schema}}`, with
  * `"leaves_receipt": true` where the write is one of this package's, which need not write all rows that it is given.
  *
- * Of options only those that name a table or path are looked at, and user names and passwords in addresses are left out.
+ * `"is_tentative": true` says that the write leaves a table be that is there already (mode `ignore`): whether it wrote is seen at
+ * its end. Of options only those that name a table or path are looked at, and user names and passwords in addresses are left out.
  * A schema is told when it is new. What has no name that could be told safely, as a query in place of a table, is left out.
  */
 public class RunTables implements Function {
@@ -35,7 +37,7 @@ public class RunTables implements Function {
 
     private static final String OWN = "dynamo-meta";
 
-    private boolean leavesReceipt;
+    private boolean leavesReceipt, isTentative;
     private final Map told = new LinkedHashMap() {
         protected boolean removeEldestEntry(Map.Entry eldest) {
             return size() > MOST_TOLD;
@@ -56,10 +58,11 @@ public class RunTables implements Function {
         QueryExecution query = (QueryExecution) execution;
         // asking for a plan whose analysis failed would change the stack of the user's exception
         if (!query.tracker().phases().contains("analysis")) return "null";
-        leavesReceipt = false;
+        leavesReceipt = isTentative = false;
         look(query.analyzed(), read, written);
         if (read.isEmpty() && written.isEmpty() && !leavesReceipt) return "null";
-        return "{\"read\":" + json(read) + ",\"written\":" + json(written) + ",\"leaves_receipt\":" + leavesReceipt + "}";
+        return "{\"read\":" + json(read) + ",\"written\":" + json(written) + ",\"leaves_receipt\":" + leavesReceipt
+            + ",\"is_tentative\":" + isTentative + "}";
     }
 
     private void look(QueryPlan plan, Map read, Map written) {
@@ -79,10 +82,12 @@ public class RunTables implements Function {
         } else if (plan instanceof InsertIntoHadoopFsRelationCommand) {
             InsertIntoHadoopFsRelationCommand write = (InsertIntoHadoopFsRelationCommand) plan;
             boolean isTable = write.catalogTable().isDefined();
+            isTentative |= write.mode() == SaveMode.Ignore;
             put(written, isTable ? name(((org.apache.spark.sql.catalyst.catalog.CatalogTable) write.catalogTable().get()).identifier())
                 : write.outputPath().toString(), write.query().schema());
         } else if (plan instanceof CreateDataSourceTableAsSelectCommand) {
             CreateDataSourceTableAsSelectCommand write = (CreateDataSourceTableAsSelectCommand) plan;
+            isTentative |= write.mode() == SaveMode.Ignore;
             put(written, name(write.table().identifier()), write.query().schema());
         } else if (plan instanceof SaveIntoDataSourceCommand) {
             SaveIntoDataSourceCommand write = (SaveIntoDataSourceCommand) plan;

@@ -244,6 +244,9 @@ class ClassicWatch:
         if owner is None:
             self._note_nobodys(event)
             return
+        if event["infers"]:  # no work that anybody asked for; its tasks count
+            work.is_hidden = True
+            return
         written = list((event.get("tables") or {}).get("written", {}))
         name = stage_name(event["name"], f"{'query' if kind == 'sql' else 'job'} {event['id']}", *written[:1])
         owner.tell(StageStarted((self._application, key), name, time_of(event["at"])))
@@ -270,7 +273,7 @@ class ClassicWatch:
         if len(self._ended) > _ENDED_KEPT:
             self._ended.popitem(last=False)
         self._note_tables(work, event, is_inner=key != work.key)
-        if key != work.key or work.run is None:
+        if key != work.key or work.run is None or work.is_hidden:
             return
         changed.pop(key, None)
         self._measure(work)
@@ -309,12 +312,13 @@ class ClassicWatch:
 
     def _note_tables(self, work: Work, event: dict[str, Any], *, is_inner: bool = False) -> None:
         tables = event.get("tables")
-        if not tables or work.run is None:
+        if not tables or work.run is None or work.is_hidden:
             return
         if tables["leaves_receipt"]:
             work.leaves_receipt.add((event["kind"].removesuffix("_end"), event["id"]))
         at = time_of(event["at"])
-        written = {} if is_inner and work.has_written else tables["written"]
+        is_left_be = tables["is_tentative"] and not event.get("has_written")
+        written = {} if is_left_be or (is_inner and work.has_written) else tables["written"]
         work.has_written |= bool(written) and not is_inner
         for name in tables["read"]:
             work.run.tell(TableRead(name, at))

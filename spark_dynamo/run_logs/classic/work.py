@@ -47,6 +47,7 @@ class Work:
     tags: frozenset[str] = frozenset()
     figures: dict[Key, Mapping[str, int]] = field(default_factory=dict)
     has_written: bool = False
+    is_hidden: bool = False  # no stage, as when a schema is inferred
     leaves_receipt: set[Key] = field(default_factory=set)
     receipts: dict[Key, Receipt] = field(default_factory=dict)
 
