@@ -82,6 +82,16 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, _TRANSIENT_ERRORS)
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether to send the same request again: as a failure is transient, or as something else is at work on the table."""
+    return is_transient(error) or is_in_use(error)
+
+
+def is_in_use(error: BaseException) -> bool:
+    """Whether DynamoDB refused the request because something else is at work on the table."""
+    return isinstance(error, ClientError) and error_code(error) == "ResourceInUseException"
+
+
 def failure_kind(error: BaseException) -> Literal["throttles", "server_errors", "connection_errors"]:
     """Which of the counts a transient failure belongs to."""
     if not isinstance(error, ClientError):
@@ -105,7 +115,7 @@ def never_reached(error: BaseException) -> bool:
 
 def may_be_done(error: BaseException) -> bool:
     """Whether a request that failed for now may have taken effect all the same."""
-    return failure_kind(error) != "throttles" and not never_reached(error)
+    return failure_kind(error) != "throttles" and not never_reached(error) and not is_in_use(error)
 
 
 def error_code(error: ClientError) -> str:
@@ -245,11 +255,17 @@ def explain(
         )
     if is_transient(error):
         return ConnectionError(
-            f"The connection to DynamoDB keeps failing: {error}{tried}{_HOW_LONG if tried else ''}", error, **where
+            f"The connection to DynamoDB keeps failing: {error}{tried}{_how_long(error) if tried else ''}",
+            error,
+            **where,
         )
     if isinstance(error, BotoCoreError):
         return ConnectionError(f"The request to DynamoDB could not be made: {error}", error, **where)
     return RequestFailedError(f"The request to DynamoDB failed: {error}", error, **where)
+
+
+def _how_long(error: BaseException) -> str:
+    return _HOW_LONG + (", requestTimeout for how long each time" if isinstance(error, ReadTimeoutError) else "")
 
 
 def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], tried: str) -> DynamoDBWrapperError:

@@ -7,6 +7,7 @@ from typing import cast
 from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.client import dynamodb_client
+from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import (
     Index,
     KeyAttribute,
@@ -44,20 +45,23 @@ def ensure_target(options: SourceOptions, schema: StructType) -> Found:
     specs = parse_indexes(options.indexes) if options.indexes else ()
     indexes = [_index(spec, partition_key, sort_key, schema) for spec in specs]
     place, name = connection(options), physical_name(options)
-    client = dynamodb_client(place)
-    table = ensure_table(
-        client,
-        name,
-        partition_key=partition_key,
-        sort_key=sort_key,
-        indexes=indexes,
-        provisioned=_provisioned(options),
-        require_indexes=True,
+    requests = Requests(place, name, patience=options.retry_timeout)
+    table = requests.call(
+        "CreateTable",
+        lambda client: ensure_table(
+            client,
+            name,
+            partition_key=partition_key,
+            sort_key=sort_key,
+            indexes=indexes,
+            provisioned=_provisioned(options),
+            require_indexes=True,
+        ),
     )
     statuses = {table.status, *(index.status for index in table.indexes if index in indexes)}
     if statuses - {"ACTIVE", None}:  # a local index has no status of its own
-        wait_until_active(client, name, indexes=[index.name for index in indexes])
-        table = describe_table(client, name)
+        wait_until_active(dynamodb_client(place), name, indexes=[index.name for index in indexes])
+        table = requests.call("DescribeTable", lambda client: describe_table(client, name))
     return Found(place, name, table)
 
 
