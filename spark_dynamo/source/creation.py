@@ -27,11 +27,11 @@ _KEY_TYPES = ("S", "N", "B")
 
 
 def ensure_target(options: SourceOptions, schema: StructType) -> Found:
-    """The table, ACTIVE with all indexes that the options name; unless it exists it is created, with keys and billing mode.
+    """The table, which can be written; unless it exists it is created, with keys, billing mode and indexes, and waited for.
 
     Raises OptionError for keys that are no columns, for indexes that no table can have and for the metadata tables,
     SchemaError for a column that can be no key, ConfigurationError where the table exists with other keys or without one of
-    the indexes. The billing mode of a table that exists stays as it is.
+    the indexes, or is being deleted. The billing mode of a table that exists stays as it is.
     """
     if metadata_table(options) is not None:
         raise OptionError(
@@ -58,8 +58,7 @@ def ensure_target(options: SourceOptions, schema: StructType) -> Found:
             require_indexes=True,
         ),
     )
-    statuses = {table.status, *(index.status for index in table.indexes if index in indexes)}
-    if statuses - {"ACTIVE", None}:  # a local index has no status of its own
+    if table.status == "CREATING":  # one that is updated, or has an index filled, can be written meanwhile
         wait_until_active(dynamodb_client(place), name, indexes=[index.name for index in indexes])
         table = requests.call("DescribeTable", lambda client: describe_table(client, name))
     return Found(place, name, table)
