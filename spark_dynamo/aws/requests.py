@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 _FIRST_DELAY = 0.05  # seconds
 _LONGEST_DELAY = 10.0
 _LEAST_LEFT = 0.05  # seconds of patience with which it is not worth while to go on
+_LITTLE = 0.25  # of what was asked for lately; where less got done, the delays grow
+_MEMORY = 0.7  # what an earlier answer counts beside a later one
 _LOG_INTERVAL = 10.0  # seconds between two lines about throttling
 _KINDS = {  # the counts of failures, in words
     "throttles": "throttled",
@@ -140,14 +142,30 @@ class Backoff:
         self._lock = threading.Lock()
         self._exponent = 0
         self._raised_at = -1.0
+        self._done = self._asked = 0.0  # items of the last answers
         self._succeeded_at = -1.0
         self._failing_since: float | None = None
         self._failures: Counter[str] = Counter()  # by kind, since the last success
 
-    def succeeded(self) -> None:
-        """Tell it that a request got something done."""
+    def answered(self, done: int, asked: int) -> None:
+        """Tell it how many of the items that a request names got done.
+
+        One answer tells little: that a single item is left for later is no sign that DynamoDB takes nothing. So what counts is
+        the share of all items of the last answers.
+        """
         with self._lock:
-            self._exponent = max(0, self._exponent - 1)
+            self._done = self._done * _MEMORY + done
+            self._asked = self._asked * _MEMORY + asked
+        if done:
+            self.succeeded(is_whole=done == asked)
+
+    def succeeded(self, *, is_whole: bool = True) -> None:
+        """Tell it that a request got something done, or all of it, which shortens the delays most."""
+        with self._lock:
+            if is_whole:
+                self._exponent //= 2
+            elif not self._takes_little():
+                self._exponent = max(0, self._exponent - 1)
             self._succeeded_at = time.monotonic()
             self._failing_since = None
             self._failures.clear()
@@ -161,15 +179,15 @@ class Backoff:
     def failed(self, kind: str = "unprocessed", *, patience: float | None = None, sent_at: float | None = None) -> bool:
         """Wait after a failure; False where nothing has succeeded for `patience` seconds, so that waiting is over.
 
-        `kind` is one of the counts of failures. Requests that were under way together when the first of them failed count
-        once: 16 threads that run into one throttling are no reason to wait 2^16 times as long. The time in which nothing
-        succeeds begins when the first of them was sent, and no delay takes more than half of what is left of it. Raises
-        `Stopped` where the task ends meanwhile.
+        `kind` is one of the counts of failures; what was left unprocessed makes the delays grow only where most is. Requests
+        that were under way together when the first of them failed count once: 16 threads that run into one throttling are no
+        reason to wait 2^16 times as long. The time in which nothing succeeds begins when the first of them was sent, and no
+        delay takes more than half of what is left of it. Raises `Stopped` where the task ends meanwhile.
         """
         with self._lock:
             now = time.monotonic()
             sent_at = now if sent_at is None else sent_at
-            if sent_at >= self._raised_at:
+            if (kind != "unprocessed" or self._takes_little()) and sent_at >= self._raised_at:
                 self._exponent = min(self._exponent + 1, 16)
                 self._raised_at = now
             self._failures[kind] += 1
@@ -184,6 +202,9 @@ class Backoff:
         if stopped:
             raise Stopped
         return True
+
+    def _takes_little(self) -> bool:
+        return self._done <= _LITTLE * self._asked
 
     def tried(self) -> str:
         """How long and how often it was tried in vain, as the end of a sentence says it."""
