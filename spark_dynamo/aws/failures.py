@@ -58,6 +58,7 @@ _WAITING_CODES = frozenset(  # reasons of a cancelled transaction that pass
 _ABOUT_ROW = re.compile(
     r"item size|index key|IndexKey|IndexName|(hash|range) ?keys? has exceeded|nesting levels", re.IGNORECASE
 )
+_TAG = re.compile(r"<[^>]*>")
 _HOW_LONG = "; option retryTimeout says for how long it is tried"
 _MOST_REASONS = 5
 
@@ -270,7 +271,7 @@ def _how_long(error: BaseException) -> str:
 
 def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], tried: str) -> DynamoDBWrapperError:
     code = error_code(error)
-    said = str(error.response.get("Error", {}).get("Message", "")).removesuffix(".")
+    said = _readable(str(error.response.get("Error", {}).get("Message", "")).removesuffix("."))
     about = f" on table '{table}'" if table else ""
     meaning = meaning_of(code, said)
     advice = f". {meaning.advice}"
@@ -284,6 +285,13 @@ def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], 
     return RequestFailedError(
         f"DynamoDB {verb}{about}: {said or code}{_reasons(error)}{tried}{advice}", error, code=code, **where
     )
+
+
+def _readable(said: str) -> str:
+    """What was said, without the tags of HTML, in which servers and proxies speak that fail before DynamoDB's own words."""
+    if not said.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
+        return said
+    return f"a page of HTML in place of an answer, {shorten(' '.join(_TAG.sub(' ', said).split()))}"
 
 
 def _reasons(error: ClientError) -> str:

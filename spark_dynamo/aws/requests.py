@@ -25,6 +25,7 @@ from spark_dynamo.aws.failures import (
     check_answer,
     explain,
     failure_kind,
+    is_in_use,
     may_be_done,
     may_pass,
     never_reached,
@@ -51,6 +52,7 @@ _KINDS = {  # the counts of failures, in words
 }
 PATIENCE = 300.0  # seconds without any success until a task gives up
 PATIENCE_UNREACHED = 10.0  # the same where nobody answers at the endpoint
+PATIENCE_LOCAL = 10.0  # the same where a server of this machine fails: what it fails at doesn't pass
 
 T = TypeVar("T")
 
@@ -219,8 +221,9 @@ class Requests:
     """The bulk requests of one task on one table; its threads share it.
 
     `patience` is how many seconds may pass without any success until the task gives up (option retryTimeout), whatever they
-    are spent on; where nobody answers at the endpoint at all, that is 10 seconds at most. One request may take as long as the
-    connection's `read_timeout` (option requestTimeout), with all of its answer. `budget` paces the requests.
+    are spent on; where nobody answers at the endpoint at all, or a server of this machine fails, that is 10 seconds at most.
+    One request may take as long as the connection's `read_timeout` (option requestTimeout), with all of its answer. `budget`
+    paces the requests.
     """
 
     def __init__(
@@ -339,7 +342,11 @@ class Requests:
         logger.debug("%s on table %s failed for now: %s", operation, self.table, error)
         if kind == "throttles":
             self.throttled(throttling_reason(error))
-        patience = min(PATIENCE_UNREACHED, self.backoff.patience) if never_reached(error) else None
+        patience = self.backoff.patience
+        if never_reached(error):
+            patience = min(PATIENCE_UNREACHED, patience)
+        elif kind == "server_errors" and self.connection.is_loopback and not is_in_use(error):
+            patience = min(PATIENCE_LOCAL, patience)
         if not self.backoff.failed(kind, patience=patience, sent_at=sent_at):
             tried = self.backoff.tried()
             raise explain(error, self.connection.endpoint_url, self.connection.region, self.table, tried) from error

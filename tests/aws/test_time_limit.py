@@ -201,3 +201,33 @@ def test_the_patience_begins_when_the_first_failing_request_was_sent() -> None:
 def patient_connection() -> Any:
     with scripted_server(lambda operation, request: Reply()) as server:
         return server.connection
+
+
+FAILED = b"""<!doctype html>
+<html lang=en>
+<title>500 Internal Server Error</title>
+<h1>Internal Server Error</h1>
+"""
+
+
+def test_what_a_server_of_this_machine_fails_at_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests_module, "PATIENCE_LOCAL", 0.3)
+    with scripted_server(lambda operation, request: Reply(FAILED, 500)) as server:
+        started = time.monotonic()
+        with pytest.raises(RequestFailedError) as caught:
+            patient(server, patience=300.0).send("Scan", b'{"TableName":"t"}')
+        assert time.monotonic() - started < TOO_LONG
+    said = "a page of HTML in place of an answer, 500 Internal Server Error Internal Server Error. "
+    assert f"DynamoDB keeps failing on table 't': {said}" in str(caught.value)
+
+
+@pytest.mark.parametrize("trouble", [refusal("ThrottlingException"), refusal("ResourceInUseException")])
+def test_what_passes_at_a_server_of_this_machine_has_all_the_patience(
+    trouble: Reply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests_module, "PATIENCE_LOCAL", 0.1)
+    with scripted_server(lambda operation, request: trouble) as server:
+        started = time.monotonic()
+        with pytest.raises(RequestFailedError):
+            patient(server).send("Scan", b'{"TableName":"t"}')
+        assert time.monotonic() - started > PATIENCE * 0.9
