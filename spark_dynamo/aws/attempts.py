@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from spark_dynamo.aws.budget import Reservation
 from spark_dynamo.aws.client import Connection
-from spark_dynamo.aws.failures import explain, failure_kind, is_transient
+from spark_dynamo.aws.failures import explain, failure_kind, may_pass
 from spark_dynamo.aws.requests import Requests
 
 
@@ -40,7 +40,7 @@ class Attempts(Requests):
     def _failed(self, operation: str, error: Exception, sent_at: float) -> None:
         self._attempts += 1
         most = self.connection.max_attempts
-        if is_transient(error) and self._attempts >= most:
+        if may_pass(error) and self._attempts >= most:
             self.counts.add(requests=1, **{failure_kind(error): 1})
             explained = explain(error, self.connection.endpoint_url, self.connection.region, self.table)
             explained.context["attempts"] = self._attempts

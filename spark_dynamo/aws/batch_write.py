@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteIte
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,7 +86,7 @@ class _Batch:
         requests = self._writer.flight.requests
         while self.left:
             try:
-                unprocessed = self._send_once()
+                sent_at, unprocessed = self._send_once()
             except RequestFailedError as error:
                 unfit = unfit_row(error)
                 if unfit is None or self._writer.unfit is None:
@@ -95,7 +96,7 @@ class _Batch:
                 continue
             if unprocessed:
                 requests.throttled("UnprocessedItems")
-                if not requests.backoff.failed():
+                if not requests.backoff.failed(sent_at=sent_at):
                     raise explain_unprocessed("items", requests.table, requests.backoff.tried())
 
     def _send_apart(self, unfit: str) -> None:
@@ -115,12 +116,13 @@ class _Batch:
         contents = [entry[self._entry.name][self._entry.content] for entry in self._entries()[:most]]
         return [{name: next(iter(item[name].values())) for name in self._writer.key_names} for item in contents]
 
-    def _send_once(self) -> int:
-        """Send as much as the budget allows for; the number of items that DynamoDB left unprocessed."""
+    def _send_once(self) -> tuple[float, int]:
+        """Send as much as the budget allows for; when that was, and how many items DynamoDB left unprocessed."""
         requests = self._writer.flight.requests
         each = write_units(len(self._body), self.left) / self.left
         with requests.budget.reserve(requests.stop, most=self.left, each=each) as reservation:
             body, count, later = self._part(reservation.limit)
+            sent_at = time.monotonic()
             answer = orjson.loads(
                 requests.send("BatchWriteItem", body, done=lambda content: False, reservation=reservation)
             )
@@ -128,14 +130,13 @@ class _Batch:
             done = count - len(unprocessed)
             units = consumed_write_units(answer)
             reservation.settle(each * done if units is None else units, items=done)
-        if done:
-            requests.backoff.succeeded()
+        requests.backoff.answered(done, count)
         has_left = bool(unprocessed)
         requests.counts.add(items=done, units=units or 0.0, bytes=len(body), retries=has_left, unprocessed=has_left)
         self.left -= done
         if unprocessed or later:
             self._body = self._joined(unprocessed + later)
-        return len(unprocessed)
+        return sent_at, len(unprocessed)
 
     def _part(self, limit: int | None) -> tuple[bytes, int, list[Any]]:
         """The body of a request of at most that many items, their number, and the entries that are left for later."""

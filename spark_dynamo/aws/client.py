@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
-from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
+from botocore.awsrequest import AWSHTTPConnection, AWSHTTPConnectionPool, AWSHTTPSConnection, AWSHTTPSConnectionPool
 from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
@@ -51,6 +51,7 @@ RAW_OPERATIONS = (
     "DeleteItem",
     "TransactWriteItems",
 )
+CONNECT_TIMEOUT = 10.0  # seconds
 _AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _RAW_OUTPUTS = frozenset(f"{operation}Output" for operation in RAW_OPERATIONS)
 _under_way: dict[int, Any] = {}  # by thread: the connection of the raw request that it has under way
@@ -60,7 +61,8 @@ _under_way: dict[int, Any] = {}  # by thread: the connection of the raw request 
 class Connection:
     """Where DynamoDB is and as whom to speak to it; what is None is left to AWS's own chain (environment, profile, role).
 
-    Timeouts are in seconds. Secrets are left out of the repr.
+    Timeouts are in seconds; `read_timeout` is for a bulk request's whole answer, for any other between two of its bytes.
+    Secrets are left out of the repr.
     """
 
     region: str | None = None
@@ -72,7 +74,7 @@ class Connection:
     role_arn: str | None = None
     external_id: str | None = field(default=None, repr=False)
     role_session_name: str = "spark-dynamo"
-    connect_timeout: float = 10.0
+    connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = 60.0
     max_pool_connections: int = 64
     max_attempts: int = 5
@@ -196,10 +198,11 @@ def _client(connection: Connection, raw: bool) -> Any:
 def interrupt(threads: Iterable[threading.Thread]) -> None:
     """Break the connections on which those threads have raw requests under way; the requests fail at once."""
     for thread in threads:
-        sock = getattr(_under_way.get(thread.ident or 0), "sock", None)
-        if isinstance(sock, socket.socket):
-            with suppress(OSError):  # it is closed already
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # that of TLS would pull the rug from under a reader
+        connection = _under_way.get(thread.ident or 0)
+        for sock in (getattr(connection, "sock", None), getattr(connection, "noted", None)):
+            if isinstance(sock, socket.socket):
+                with suppress(OSError):  # it is closed already
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # that of TLS would pull the rug from under a reader
 
 
 def _session(connection: Connection) -> botocore.session.Session:
@@ -264,12 +267,30 @@ class _Followed:
         super()._put_conn(conn)  # type: ignore[misc]
 
 
-class _HTTPPool(_Followed, AWSHTTPConnectionPool):
+class _Noted:
+    """A connection that notes its socket: Python's HTTP client forgets that of an answer after which the server closes it."""
+
+    noted: socket.socket | None = None
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.noted = getattr(self, "sock", None)
+
+
+class _HTTPConnection(_Noted, AWSHTTPConnection):  # type: ignore[misc]
     pass
+
+
+class _HTTPSConnection(_Noted, AWSHTTPSConnection):  # type: ignore[misc]
+    pass
+
+
+class _HTTPPool(_Followed, AWSHTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
 
 
 class _HTTPSPool(_Followed, AWSHTTPSConnectionPool):
-    pass
+    ConnectionCls = _HTTPSConnection
 
 
 class _RawParserFactory(ResponseParserFactory):

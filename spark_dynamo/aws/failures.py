@@ -58,6 +58,7 @@ _WAITING_CODES = frozenset(  # reasons of a cancelled transaction that pass
 _ABOUT_ROW = re.compile(
     r"item size|index key|IndexKey|IndexName|(hash|range) ?keys? has exceeded|nesting levels", re.IGNORECASE
 )
+_TAG = re.compile(r"<[^>]*>")
 _HOW_LONG = "; option retryTimeout says for how long it is tried"
 _MOST_REASONS = 5
 
@@ -80,6 +81,16 @@ def is_transient(error: BaseException) -> bool:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return meaning_of(error_code(error)).kind in ("throttled", "server") or status >= 500 or status == 429
     return isinstance(error, _TRANSIENT_ERRORS)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether to send the same request again: as a failure is transient, or as something else is at work on the table."""
+    return is_transient(error) or is_in_use(error)
+
+
+def is_in_use(error: BaseException) -> bool:
+    """Whether DynamoDB refused the request because something else is at work on the table."""
+    return isinstance(error, ClientError) and error_code(error) == "ResourceInUseException"
 
 
 def failure_kind(error: BaseException) -> Literal["throttles", "server_errors", "connection_errors"]:
@@ -105,7 +116,7 @@ def never_reached(error: BaseException) -> bool:
 
 def may_be_done(error: BaseException) -> bool:
     """Whether a request that failed for now may have taken effect all the same."""
-    return failure_kind(error) != "throttles" and not never_reached(error)
+    return failure_kind(error) != "throttles" and not never_reached(error) and not is_in_use(error)
 
 
 def error_code(error: ClientError) -> str:
@@ -245,16 +256,22 @@ def explain(
         )
     if is_transient(error):
         return ConnectionError(
-            f"The connection to DynamoDB keeps failing: {error}{tried}{_HOW_LONG if tried else ''}", error, **where
+            f"The connection to DynamoDB keeps failing: {error}{tried}{_how_long(error) if tried else ''}",
+            error,
+            **where,
         )
     if isinstance(error, BotoCoreError):
         return ConnectionError(f"The request to DynamoDB could not be made: {error}", error, **where)
     return RequestFailedError(f"The request to DynamoDB failed: {error}", error, **where)
 
 
+def _how_long(error: BaseException) -> str:
+    return _HOW_LONG + (", requestTimeout for how long each time" if isinstance(error, ReadTimeoutError) else "")
+
+
 def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], tried: str) -> DynamoDBWrapperError:
     code = error_code(error)
-    said = str(error.response.get("Error", {}).get("Message", "")).removesuffix(".")
+    said = _readable(str(error.response.get("Error", {}).get("Message", "")).removesuffix("."))
     about = f" on table '{table}'" if table else ""
     meaning = meaning_of(code, said)
     advice = f". {meaning.advice}"
@@ -268,6 +285,13 @@ def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], 
     return RequestFailedError(
         f"DynamoDB {verb}{about}: {said or code}{_reasons(error)}{tried}{advice}", error, code=code, **where
     )
+
+
+def _readable(said: str) -> str:
+    """What was said, without the tags of HTML, in which servers and proxies speak that fail before DynamoDB's own words."""
+    if not said.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
+        return said
+    return f"a page of HTML in place of an answer, {shorten(' '.join(_TAG.sub(' ', said).split()))}"
 
 
 def _reasons(error: ClientError) -> str:

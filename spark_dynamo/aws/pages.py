@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ class _Walk:
         self._keys: list[Any] = list(self._parameters.pop("Keys", ()))
         self._is_consistent = bool(self._parameters.get("ConsistentRead"))
         self._is_throttled = False
+        self._sent_at = 0.0
         self._counts = ChainCounts(chain.label)
         requests.chains.append(self._counts)
 
@@ -165,17 +167,18 @@ class _Walk:
     def _next_batch(self) -> bytes:
         """The answer for the next keys; those that it leaves unprocessed come first in the next request."""
         backoff = self._requests.backoff
-        if self._is_throttled and not backoff.failed():
+        if self._is_throttled and not backoff.failed(sent_at=self._sent_at):
             raise explain_unprocessed("keys", self._requests.table, backoff.tried())
         with self._reserve(min(KEYS_PER_REQUEST, len(self._keys))) as reservation:
             asked, later = self._keys[: reservation.limit], self._keys[reservation.limit :]
             request = {"RequestItems": {self._requests.table: {**self._parameters, "Keys": asked}}}
+            self._sent_at = time.monotonic()
             body = self._send("BatchGetItem", {**request, "ReturnConsumedCapacity": "TOTAL"}, reservation)
             left = unprocessed_keys(body)
             self._count(body, reservation, len(asked) - len(left))
-        if len(left) < len(asked):
-            backoff.succeeded()
         self._is_throttled = bool(left) and len(body) < _FULL_ANSWER
+        answered = len(asked) - len(left)
+        backoff.answered(answered, len(asked) if self._is_throttled else answered)
         if self._is_throttled:
             self._requests.counts.add(retries=1, unprocessed=1)
             self._requests.throttled("UnprocessedKeys")

@@ -12,30 +12,37 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spark_dynamo.aws.budget import Budget, Reservation
-from spark_dynamo.aws.client import Connection
+from spark_dynamo.aws.client import Connection, raw_client
 from spark_dynamo.aws.failures import (
     CorruptAnswerError,
     check_answer,
     explain,
     failure_kind,
-    is_transient,
+    is_in_use,
     may_be_done,
+    may_pass,
     never_reached,
     throttling_reason,
 )
 from spark_dynamo.aws.sending import sender
+from spark_dynamo.aws.time_limit import TimeLimitError, time_limit
+from spark_dynamo.errors import DynamoDBWrapperError
 from spark_dynamo.telemetry import facts
 
 logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.05  # seconds
 _LONGEST_DELAY = 10.0
+_LEAST_LEFT = 0.05  # seconds of patience with which it is not worth while to go on
+_LITTLE = 0.25  # of what was asked for lately; where less got done, the delays grow
+_MEMORY = 0.7  # what an earlier answer counts beside a later one
 _LOG_INTERVAL = 10.0  # seconds between two lines about throttling
 _KINDS = {  # the counts of failures, in words
     "throttles": "throttled",
@@ -45,6 +52,9 @@ _KINDS = {  # the counts of failures, in words
 }
 PATIENCE = 300.0  # seconds without any success until a task gives up
 PATIENCE_UNREACHED = 10.0  # the same where nobody answers at the endpoint
+PATIENCE_LOCAL = 10.0  # the same where a server of this machine fails: what it fails at doesn't pass
+
+T = TypeVar("T")
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the task was told to end
@@ -134,38 +144,69 @@ class Backoff:
         self._lock = threading.Lock()
         self._exponent = 0
         self._raised_at = -1.0
+        self._done = self._asked = 0.0  # items of the last answers
+        self._succeeded_at = -1.0
         self._failing_since: float | None = None
         self._failures: Counter[str] = Counter()  # by kind, since the last success
 
-    def succeeded(self) -> None:
-        """Tell it that a request got something done."""
+    def answered(self, done: int, asked: int) -> None:
+        """Tell it how many of the items that a request names got done.
+
+        One answer tells little: that a single item is left for later is no sign that DynamoDB takes nothing. So what counts is
+        the share of all items of the last answers.
+        """
         with self._lock:
-            self._exponent = max(0, self._exponent - 1)
+            self._done = self._done * _MEMORY + done
+            self._asked = self._asked * _MEMORY + asked
+        if done:
+            self.succeeded(is_whole=done == asked)
+
+    def succeeded(self, *, is_whole: bool = True) -> None:
+        """Tell it that a request got something done, or all of it, which shortens the delays most."""
+        with self._lock:
+            if is_whole:
+                self._exponent //= 2
+            elif not self._takes_little():
+                self._exponent = max(0, self._exponent - 1)
+            self._succeeded_at = time.monotonic()
             self._failing_since = None
             self._failures.clear()
+
+    def left(self) -> float:
+        """For how many seconds more a request may be under way, if nothing else succeeds meanwhile."""
+        with self._lock:
+            now = time.monotonic()
+            return max(_LEAST_LEFT, (self._failing_since or now) + self.patience - now)
 
     def failed(self, kind: str = "unprocessed", *, patience: float | None = None, sent_at: float | None = None) -> bool:
         """Wait after a failure; False where nothing has succeeded for `patience` seconds, so that waiting is over.
 
-        `kind` is one of the counts of failures. Requests that were under way together when the first of them failed count
-        once: 16 threads that run into one throttling are no reason to wait 2^16 times as long. Raises `Stopped` where the
-        task ends meanwhile.
+        `kind` is one of the counts of failures; what was left unprocessed makes the delays grow only where most is. Requests
+        that were under way together when the first of them failed count once: 16 threads that run into one throttling are no
+        reason to wait 2^16 times as long. The time in which nothing succeeds begins when the first of them was sent, and no
+        delay takes more than half of what is left of it. Raises `Stopped` where the task ends meanwhile.
         """
         with self._lock:
             now = time.monotonic()
-            if (now if sent_at is None else sent_at) >= self._raised_at:
+            sent_at = now if sent_at is None else sent_at
+            if (kind != "unprocessed" or self._takes_little()) and sent_at >= self._raised_at:
                 self._exponent = min(self._exponent + 1, 16)
                 self._raised_at = now
             self._failures[kind] += 1
-            self._failing_since = self._failing_since or now
-            if now - self._failing_since > (self.patience if patience is None else patience):
+            self._failing_since = self._failing_since or max(sent_at, self._succeeded_at)
+            left = self._failing_since + (self.patience if patience is None else patience) - now
+            if left < _LEAST_LEFT:
                 return False
             delay = random.uniform(0, min(_LONGEST_DELAY, _FIRST_DELAY * 2**self._exponent))  # noqa: S311 - jitter
+            delay = min(delay, left / 2)  # what comes after it must be done in time, too
         stopped = self._stop.wait(delay)
         self.counts.add(waited=time.monotonic() - now)
         if stopped:
             raise Stopped
         return True
+
+    def _takes_little(self) -> bool:
+        return self._done <= _LITTLE * self._asked
 
     def tried(self) -> str:
         """How long and how often it was tried in vain, as the end of a sentence says it."""
@@ -179,13 +220,17 @@ class Backoff:
 class Requests:
     """The bulk requests of one task on one table; its threads share it.
 
-    `patience` is how many seconds may pass without any success until the task gives up (option retryTimeout); where nobody
-    answers at the endpoint at all, that is 10 seconds at most. `budget` paces the requests.
+    `patience` is how many seconds may pass without any success until the task gives up (option retryTimeout), whatever they
+    are spent on; where nobody answers at the endpoint at all, or a server of this machine fails, that is 10 seconds at most.
+    One request may take as long as the connection's `read_timeout` (option requestTimeout), with all of its answer. `budget`
+    paces the requests.
     """
 
     def __init__(
         self, connection: Connection, table: str, *, patience: float = PATIENCE, budget: Budget | None = None
     ) -> None:
+        if patience < connection.connect_timeout:
+            connection = replace(connection, connect_timeout=patience)
         self.connection = connection
         self.table = table
         self.budget = budget or Budget()
@@ -230,6 +275,28 @@ class Requests:
                     self.backoff.succeeded()
                 return answer
 
+    def call(self, operation: str, ask: Callable[[Any], T]) -> T:
+        """What a function gets of a client that makes each request once; it is called again as requests are sent again.
+
+        The function raises errors of this package. It must be safe to repeat, and may take as long as one request.
+        """
+        client = raw_client(self.connection)
+        while True:
+            sent_at = time.monotonic()
+            try:
+                with self._limited():
+                    got = ask(client)
+            except TimeLimitError as error:
+                self._failed(operation, error, sent_at)
+            except DynamoDBWrapperError as error:
+                cause = error.original_error
+                if not isinstance(cause, BotoCoreError | ClientError) or not may_pass(cause):
+                    raise
+                self._failed(operation, cause, sent_at)
+            else:
+                self.backoff.succeeded()
+                return got
+
     def throttled(self, reason: str) -> None:
         """Note a throttling; the log tells of the first, and then every 10 seconds at most."""
         with self.counts.lock:
@@ -267,7 +334,7 @@ class Requests:
 
     def _failed(self, operation: str, error: Exception, sent_at: float) -> None:
         """Count the failure and wait; raise what it means where it can't pass or has not passed in time."""
-        if not is_transient(error):
+        if not may_pass(error):
             self.counts.add(requests=1)
             raise explain(error, self.connection.endpoint_url, self.connection.region, self.table) from error
         kind = failure_kind(error)
@@ -275,14 +342,22 @@ class Requests:
         logger.debug("%s on table %s failed for now: %s", operation, self.table, error)
         if kind == "throttles":
             self.throttled(throttling_reason(error))
-        patience = min(PATIENCE_UNREACHED, self.backoff.patience) if never_reached(error) else None
+        patience = self.backoff.patience
+        if never_reached(error):
+            patience = min(PATIENCE_UNREACHED, patience)
+        elif kind == "server_errors" and self.connection.is_loopback and not is_in_use(error):
+            patience = min(PATIENCE_LOCAL, patience)
         if not self.backoff.failed(kind, patience=patience, sent_at=sent_at):
             tried = self.backoff.tried()
             raise explain(error, self.connection.endpoint_url, self.connection.region, self.table, tried) from error
         self.counts.add(retries=1)
 
+    def _limited(self) -> AbstractContextManager[None]:
+        return time_limit(min(self.connection.read_timeout, self.backoff.left()), self.connection.endpoint_url)
+
     def _once(self, operation: str, routing: dict[str, Any], body: bytes) -> bytes:
-        content, crc32 = self._sender.send(operation, routing, self.table, body)
+        with self._limited():
+            content, crc32 = self._sender.send(operation, routing, self.table, body)
         if not content:  # even an answer that says nothing is {}
             raise CorruptAnswerError("the answer is empty")
         check_answer(content, crc32)

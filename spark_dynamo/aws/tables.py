@@ -179,8 +179,9 @@ def ensure_table(
 ) -> TableDescription:
     """Create the table unless it exists with the same keys; then it is left as it is.
 
-    Raises ConfigurationError where the existing table has other keys, and with `require_indexes` where it lacks one of the
-    indexes or has another one of that name. Without, these are named in a log warning: what they serve then takes a Scan.
+    Raises ConfigurationError where the existing table has other keys or is being deleted, and with `require_indexes` where it
+    lacks one of the indexes or has another one of that name. Without, these are named in a log warning: what they serve then
+    takes a Scan.
     """
     try:
         found = describe_table(client, name)
@@ -193,6 +194,10 @@ def ensure_table(
             if error.code != "ResourceInUseException":
                 raise
             found = describe_table(client, name)  # another process was faster
+    if found.status == "DELETING":  # it may still take what is written, and lose it
+        raise ConfigurationError(
+            f"Table '{name}' is being deleted (its status is DELETING). Repeat the call when it is gone, then it is created anew"
+        )
     if (found.partition_key, found.sort_key) != (partition_key, sort_key):
         raise ConfigurationError(
             f"Table '{name}' exists with {_show_keys(found.partition_key, found.sort_key)}, and "

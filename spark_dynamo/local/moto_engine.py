@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import decimal
+import io
+import json
 import logging
 import threading
 import urllib.request
@@ -10,6 +13,7 @@ from importlib.metadata import version
 from typing import Any, TypeAlias
 
 from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.local.numbers import MOST_DIGITS, TooManyDigitsError, shorten_numbers
 from spark_dynamo.local.ports import HOST, free_port
 
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", "WriteItem", "WriteItems")  # and those of batches and transactions
@@ -35,7 +39,7 @@ class MotoEngine:
         self._server = ThreadedMotoServer(ip_address=HOST, port=port, verbose=False)
         self._server.start()
         listening: Any = self._server._server
-        listening.app = _writing_in_turn(listening.app)
+        listening.app = _with_short_numbers(_writing_in_turn(listening.app))
         self.endpoint_url = "http://{}:{}".format(*self._server.get_host_and_port())
         self.version = version("moto")
 
@@ -57,5 +61,26 @@ def _writing_in_turn(app: _Application) -> _Application:
             return app(environ, start_response)
         with turn:
             return app(environ, start_response)
+
+    return answer
+
+
+def _with_short_numbers(app: _Application) -> _Application:
+    """The same server, which sees numbers as DynamoDB stores them, and refuses those that it doesn't take."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        length = environ.get("CONTENT_LENGTH", "")
+        if not environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_") or not length.isdecimal():
+            return app(environ, start_response)
+        try:
+            body = shorten_numbers(environ["wsgi.input"].read(int(length)))
+        except TooManyDigitsError as error:
+            kind = "com.amazon.coral.validate#ValidationException"
+            refused = json.dumps({"__type": kind, "message": str(error)}).encode()
+            headers = [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(refused)))]
+            start_response("400 Bad Request", headers)
+            return [refused]
+        with decimal.localcontext(prec=MOST_DIGITS):  # moto adds numbers by Python's own context, which rounds to 28
+            return app({**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}, start_response)
 
     return answer

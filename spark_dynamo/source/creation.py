@@ -7,6 +7,7 @@ from typing import cast
 from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.client import dynamodb_client
+from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import (
     Index,
     KeyAttribute,
@@ -26,11 +27,11 @@ _KEY_TYPES = ("S", "N", "B")
 
 
 def ensure_target(options: SourceOptions, schema: StructType) -> Found:
-    """The table, ACTIVE with all indexes that the options name; unless it exists it is created, with keys and billing mode.
+    """The table, which can be written; unless it exists it is created, with keys, billing mode and indexes, and waited for.
 
     Raises OptionError for keys that are no columns, for indexes that no table can have and for the metadata tables,
     SchemaError for a column that can be no key, ConfigurationError where the table exists with other keys or without one of
-    the indexes. The billing mode of a table that exists stays as it is.
+    the indexes, or is being deleted. The billing mode of a table that exists stays as it is.
     """
     if metadata_table(options) is not None:
         raise OptionError(
@@ -44,20 +45,22 @@ def ensure_target(options: SourceOptions, schema: StructType) -> Found:
     specs = parse_indexes(options.indexes) if options.indexes else ()
     indexes = [_index(spec, partition_key, sort_key, schema) for spec in specs]
     place, name = connection(options), physical_name(options)
-    client = dynamodb_client(place)
-    table = ensure_table(
-        client,
-        name,
-        partition_key=partition_key,
-        sort_key=sort_key,
-        indexes=indexes,
-        provisioned=_provisioned(options),
-        require_indexes=True,
+    requests = Requests(place, name, patience=options.retry_timeout)
+    table = requests.call(
+        "CreateTable",
+        lambda client: ensure_table(
+            client,
+            name,
+            partition_key=partition_key,
+            sort_key=sort_key,
+            indexes=indexes,
+            provisioned=_provisioned(options),
+            require_indexes=True,
+        ),
     )
-    statuses = {table.status, *(index.status for index in table.indexes if index in indexes)}
-    if statuses - {"ACTIVE", None}:  # a local index has no status of its own
-        wait_until_active(client, name, indexes=[index.name for index in indexes])
-        table = describe_table(client, name)
+    if table.status == "CREATING":  # one that is updated, or has an index filled, can be written meanwhile
+        wait_until_active(dynamodb_client(place), name, indexes=[index.name for index in indexes])
+        table = requests.call("DescribeTable", lambda client: describe_table(client, name))
     return Found(place, name, table)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.client import CONNECT_TIMEOUT, Connection
+from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import TableDescription, describe_table
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.metadata.tables import METADATA_TABLES, MetadataTable
@@ -26,9 +27,10 @@ class Found:
 
 
 def find(options: SourceOptions) -> Found:
-    """The table that the options mean, by one DescribeTable; errors as `describe_table` has them."""
+    """The table that the options mean, by one DescribeTable, repeated as all requests are; errors as `describe_table` has them."""
     place, name = connection(options), physical_name(options)
-    return Found(place, name, describe_table(dynamodb_client(place), name))
+    requests = Requests(place, name, patience=options.retry_timeout)
+    return Found(place, name, requests.call("DescribeTable", lambda client: describe_table(client, name)))
 
 
 def metadata_table(options: SourceOptions) -> MetadataTable | None:
@@ -59,6 +61,8 @@ def connection(options: SourceOptions) -> Connection:
         role_arn=options.role_arn,
         external_id=options.external_id,
         role_session_name=options.role_session_name,
+        connect_timeout=min(CONNECT_TIMEOUT, options.retry_timeout),
+        read_timeout=min(options.request_timeout, options.retry_timeout),
     ).located()
 
 

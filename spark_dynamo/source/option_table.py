@@ -119,7 +119,14 @@ OPTIONS: tuple[Option, ...] = (
         amount(),
         300.0,
         "300",
-        "seconds without any success, among throttles and failures, until a task gives up",
+        "seconds without any success, among throttles and failures, until a task gives up; whatever they are spent on",
+    ),
+    Option(
+        "requestTimeout",
+        amount(),
+        60.0,
+        "60",
+        "seconds that one request may take with all of its answer, until it is given up and sent again",
     ),
     Option(
         "numPartitions",

@@ -48,6 +48,7 @@ class SourceOptions:
     max_read_units: float | None
     read_ratio: float | None
     retry_timeout: float
+    request_timeout: float
     num_partitions: int | None
     segments: int | None
     consistent_read: bool

@@ -53,6 +53,7 @@ _OPTIONS = (
     *("region", "endpointUrl", "profile", "roleArn", "externalId", "roleSessionName"),
     *("accessKeyId", "secretAccessKey", "sessionToken", "environment", "tablePrefix"),
     *("maxReadUnits", "readRatio", "maxWriteUnits", "writeRatio", "retryTimeout", "segments", "consistentRead"),
+    "requestTimeout",
 )
 
 
@@ -160,8 +161,8 @@ def upgrade_table(
     only read. Memory does not grow with the table.
 
     `table` and `options` are those of the data source, in its spelling: where it is, `maxReadUnits`, `readRatio`,
-    `maxWriteUnits`, `writeRatio`, `segments`, `consistentRead` and `retryTimeout`. `progress` is called with the report so far,
-    about once a second, in the calling thread.
+    `maxWriteUnits`, `writeRatio`, `segments`, `consistentRead`, `retryTimeout` and `requestTimeout`. `progress` is called with
+    the report so far, about once a second, in the calling thread.
 
     Raises MigrationError for a model without a version or with a gap in its migrations, OptionError, SchemaError for a model
     that has no schema, and the errors of reads and writes.

@@ -269,7 +269,7 @@ def test_a_fault_that_never_passes_ends_the_task_when_its_patience_is_over(
     requests = Requests(connection, table, patience=0.6)
     with pytest.raises(error) as caught:
         list(fetch_pages(requests, batches(), concurrency=4))
-    assert 0.6 < time.monotonic() - started < 10
+    assert 0.5 < time.monotonic() - started < 10  # no request is begun when hardly any time is left
     tried = rf"(\d+) requests failed within \d+\.\d s \(\1 {kind}\), and none succeeded; option retryTimeout says"
     assert re.search(f"{sentence}.*{tried}", str(caught.value))
     assert requests.counts.retries >= 4

@@ -30,6 +30,8 @@ class Reply:
     cut: bool = False  # half of the body is missing
     cut_length: bool = False  # Content-Length says that this half is all
     wrong_crc: bool = False
+    drip: float = 0.0  # seconds between one byte of the body and the next
+    closes: bool = False  # the connection ends with the answer, whose length is not said
 
 
 def refusal(code: str, message: str = "no", status: int = 400) -> Reply:
@@ -75,10 +77,16 @@ def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
             body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self.send_response(reply.status)
             self.send_header("Content-Type", "application/x-amz-json-1.0")
-            self.send_header("Content-Length", str(len(body) // 2 if reply.cut_length else len(body)))
-            self.send_header("x-amz-crc32", str(zlib.crc32(body) ^ reply.wrong_crc))
+            if reply.closes:
+                self.send_header("Connection", "close")
+            else:
+                self.send_header("Content-Length", str(len(body) // 2 if reply.cut_length else len(body)))
+                self.send_header("x-amz-crc32", str(zlib.crc32(body) ^ reply.wrong_crc))
             try:
                 self.end_headers()
+                while reply.drip and len(body) > 1 and not closing.wait(reply.drip):
+                    self.wfile.write(body[:1])
+                    body = body[1:]
                 self.wfile.write(body[: len(body) // 2] if reply.cut or reply.cut_length else body)
             except OSError:  # a client that waited too long has gone
                 self.close_connection = True

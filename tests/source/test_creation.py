@@ -216,6 +216,27 @@ def test_the_indexes_that_were_asked_for_are_waited_for() -> None:
 
 
 @pytest.mark.server
+@pytest.mark.parametrize(
+    ("table", "index"),
+    [("UPDATING", "ACTIVE"), ("UPDATING", "CREATING"), ("ACTIVE", "UPDATING"), ("ACTIVE", "CREATING")],
+)
+def test_a_table_that_can_be_written_is_not_waited_for(table: str, index: str) -> None:
+    with scripted_server(lambda operation, request: told(table, index)) as server:
+        assert ensure_target(scripted_options(server), SCHEMA).table.status == table
+        assert [operation for operation, _ in server.requests] == ["DescribeTable"]
+
+
+@pytest.mark.server
+def test_a_table_that_is_being_deleted_is_an_error_at_once() -> None:
+    with scripted_server(lambda operation, request: told("DELETING", "DELETING")) as server:
+        with pytest.raises(
+            ConfigurationError, match="Table 'orders' is being deleted .* Repeat the call when it is gone"
+        ):
+            ensure_target(scripted_options(server), SCHEMA)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.server
 def test_waiting_for_an_index_ends_after_its_time() -> None:
     with scripted_server(lambda operation, request: told("ACTIVE", "CREATING")) as server:
         client = dynamodb_client(server.connection)
