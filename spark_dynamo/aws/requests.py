@@ -17,11 +17,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from spark_dynamo.aws.answers import check_answer
 from spark_dynamo.aws.budget import Budget, Reservation
 from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.failures import (
-    CorruptAnswerError,
-    check_answer,
     explain,
     failure_kind,
     is_transient,
@@ -218,7 +217,7 @@ class Requests:
             sent_at = time.monotonic()
             try:
                 answer = self._once(operation, routing, body)
-            except (BotoCoreError, ClientError, CorruptAnswerError) as error:
+            except (BotoCoreError, ClientError) as error:
                 self._failed(operation, error, sent_at)
                 if may_be_done(error):
                     lost()
@@ -282,8 +281,6 @@ class Requests:
         self.counts.add(retries=1)
 
     def _once(self, operation: str, routing: dict[str, Any], body: bytes) -> bytes:
-        content, crc32 = self._sender.send(operation, routing, self.table, body)
-        if not content:  # even an answer that says nothing is {}
-            raise CorruptAnswerError("the answer is empty")
-        check_answer(content, crc32)
+        content = self._sender.send(operation, routing, self.table, body)
+        check_answer(operation, body, content, self.connection.endpoint_url)
         return content

@@ -30,6 +30,7 @@ class Reply:
     cut: bool = False  # half of the body is missing
     cut_length: bool = False  # Content-Length says that this half is all
     wrong_crc: bool = False
+    headers: dict[str, str] | None = None  # in place of the CRC32
 
 
 def refusal(code: str, message: str = "no", status: int = 400) -> Reply:
@@ -76,7 +77,9 @@ def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
             self.send_response(reply.status)
             self.send_header("Content-Type", "application/x-amz-json-1.0")
             self.send_header("Content-Length", str(len(body) // 2 if reply.cut_length else len(body)))
-            self.send_header("x-amz-crc32", str(zlib.crc32(body) ^ reply.wrong_crc))
+            default = {"x-amz-crc32": str(zlib.crc32(body) ^ reply.wrong_crc)}
+            for name, value in (default if reply.headers is None else reply.headers).items():
+                self.send_header(name, value)
             try:
                 self.end_headers()
                 self.wfile.write(body[: len(body) // 2] if reply.cut or reply.cut_length else body)
