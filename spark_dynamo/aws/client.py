@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import boto3
 import botocore.session
@@ -33,6 +34,7 @@ from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.answers import check_answer, received
 from spark_dynamo.aws.failures import explain
 from spark_dynamo.aws.once import once_per_process
+from spark_dynamo.aws.renewal import Renewal
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.telemetry import debug_logging
 
@@ -54,6 +56,7 @@ RAW_OPERATIONS = (
 )
 _AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _RAW_OUTPUTS = frozenset(f"{operation}Output" for operation in RAW_OPERATIONS)
+_renewals: WeakKeyDictionary[Any, Renewal] = WeakKeyDictionary()
 _under_way: dict[int, Any] = {}  # by thread: the connection of the raw request that it has under way
 
 
@@ -192,7 +195,14 @@ def _client(connection: Connection, raw: bool) -> Any:
         client._response_parser = _RawParserFactory().create_parser("json")
         client._endpoint.http_session._pool_classes_by_scheme.update(http=_HTTPPool, https=_HTTPSPool)
     client._endpoint._send = _checked(client._endpoint._send, raw)
+    _renewals[client] = Renewal(client, lambda: _session(connection).get_credentials())
+    client.meta.events.register("needs-retry.dynamodb", _renewals[client].repeat)
     return client
+
+
+def renewal_of(client: Any) -> Renewal:
+    """What renews the credentials of a client that was made here."""
+    return _renewals[client]
 
 
 def _checked(send: Callable[[Any], Any], raw: bool) -> Callable[[Any], Any]:

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spark_dynamo.aws.answers import check_answer
 from spark_dynamo.aws.budget import Budget, Reservation
-from spark_dynamo.aws.client import Connection
+from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.failures import (
     explain,
     failure_kind,
@@ -28,7 +28,9 @@ from spark_dynamo.aws.failures import (
     never_reached,
     throttling_reason,
 )
+from spark_dynamo.aws.readiness import unready
 from spark_dynamo.aws.sending import sender
+from spark_dynamo.errors import TableNotFoundError
 from spark_dynamo.telemetry import facts
 
 logger = logging.getLogger(__name__)
@@ -268,7 +270,10 @@ class Requests:
         """Count the failure and wait; raise what it means where it can't pass or has not passed in time."""
         if not is_transient(error):
             self.counts.add(requests=1)
-            raise explain(error, self.connection.endpoint_url, self.connection.region, self.table) from error
+            explained = explain(error, self.connection.endpoint_url, self.connection.region, self.table)
+            if isinstance(explained, TableNotFoundError):
+                explained = unready(dynamodb_client(self.connection), explained)
+            raise explained from error
         kind = failure_kind(error)
         self.counts.add(requests=1, **{kind: 1})
         logger.debug("%s on table %s failed for now: %s", operation, self.table, error)

@@ -24,10 +24,10 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import HeadersDict
-from botocore.exceptions import ConnectionClosedError, IncompleteReadError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError, ReadTimeoutError
 
 from spark_dynamo.aws.answers import received
-from spark_dynamo.aws.client import Connection, raw_client
+from spark_dynamo.aws.client import Connection, raw_client, renewal_of
 from spark_dynamo.aws.once import once_per_process
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,12 @@ class Sender:
         model = self._models.get((operation, table))
         is_current = model is not None and model.credentials == credentials
         if model is not None and is_current:
-            answer = model.send(body)
+            try:
+                answer = model.send(body)
+            except ClientError as error:
+                if not renewal_of(self._client).renewed(error.response):
+                    raise
+                answer, credentials, is_current = None, _credentials(self._client), False
             if answer is not None:
                 return answer
         self._sent.request = None
