@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import boto3
 import botocore.session
@@ -30,8 +31,10 @@ from botocore.exceptions import BotoCoreError
 from botocore.parsers import ResponseParser, ResponseParserFactory
 
 from spark_dynamo.aws.announcement import find_announcement
-from spark_dynamo.aws.failures import check_answer, explain
+from spark_dynamo.aws.answers import check_answer, received
+from spark_dynamo.aws.failures import explain
 from spark_dynamo.aws.once import once_per_process
+from spark_dynamo.aws.renewal import Renewal
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.telemetry import debug_logging
 
@@ -54,6 +57,7 @@ RAW_OPERATIONS = (
 CONNECT_TIMEOUT = 10.0  # seconds
 _AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _RAW_OUTPUTS = frozenset(f"{operation}Output" for operation in RAW_OPERATIONS)
+_renewals: WeakKeyDictionary[Any, Renewal] = WeakKeyDictionary()
 _under_way: dict[int, Any] = {}  # by thread: the connection of the raw request that it has under way
 
 
@@ -192,7 +196,35 @@ def _client(connection: Connection, raw: bool) -> Any:
         # botocore makes the endpoint's by the session's factory, but this one, which reads errors for `aws.sending`, by its own
         client._response_parser = _RawParserFactory().create_parser("json")
         client._endpoint.http_session._pool_classes_by_scheme.update(http=_HTTPPool, https=_HTTPSPool)
+    client._endpoint._send = _checked(client._endpoint._send, raw)
+    _renewals[client] = Renewal(client, lambda: _session(connection).get_credentials())
+    client.meta.events.register("needs-retry.dynamodb", _renewals[client].repeat)
     return client
+
+
+def renewal_of(client: Any) -> Renewal:
+    """What renews the credentials of a client that was made here."""
+    return _renewals[client]
+
+
+def _checked(send: Callable[[Any], Any], raw: bool) -> Callable[[Any], Any]:
+    """The same function that sends a request, whose answers are DynamoDB's; of raw ones `aws.requests` knows what was asked for.
+
+    botocore repeats a request whose answer raises here.
+    """
+
+    def checked(request: Any) -> Any:
+        response = send(request)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        response.status_code, response._content = received(response.status_code, headers, response.content, request.url)
+        response.headers.pop("x-amz-crc32", None)  # it is proven, and may be about the packed bytes
+        target = request.headers.get("X-Amz-Target", b"")
+        operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
+        if response.status_code < 300 and not raw:
+            check_answer(operation, request.body or b"", response.content, request.url)
+        return response
+
+    return checked
 
 
 def interrupt(threads: Iterable[threading.Thread]) -> None:
@@ -303,10 +335,9 @@ class _RawParserFactory(ResponseParserFactory):
         def parse(response: Mapping[str, Any], shape: Any) -> Any:
             if shape is None or shape.name not in _RAW_OUTPUTS:
                 return parse_stock(response, shape)
-            headers = {name.lower(): value for name, value in response["headers"].items()}
             if response["status_code"] >= 300:
-                check_answer(response["body"], headers.get("x-amz-crc32"))  # what a condition found is in there
                 return parse_stock(response, shape)
+            headers = {name.lower(): value for name, value in response["headers"].items()}
             metadata = {"HTTPStatusCode": response["status_code"], "HTTPHeaders": headers}
             return {"Body": response["body"], "ResponseMetadata": metadata}
 

@@ -72,7 +72,9 @@ _SERVER = {
     **_many(
         (
             "500",
+            "502",
             "503",
+            "504",
             "InternalError",
             "InternalFailure",
             "InternalServerError",
@@ -270,6 +272,19 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Meaning], ...] = tuple(
         ("Invalid|Malformed|Missing|Validation|Mismatch", Meaning("refused", "Correct what it names")),
     )
 )
+_REDIRECTED = Meaning(
+    "refused",
+    "Something on the way redirects requests: check the endpoint, and HTTPS_PROXY, then sign in where it asks to",
+)
+_NOT_DYNAMODB = Meaning(
+    "refused", "A proxy or another server is in DynamoDB's place: check the endpoint, and HTTPS_PROXY and NO_PROXY"
+)
+_TOO_LARGE_FOR_PROXY = Meaning(
+    "refused", "A proxy on the way takes no requests that large: let it take 16 MB, or go past it by NO_PROXY"
+)
+_FILLING = Meaning(
+    "refused", "The index is still being filled: wait until describe_table says that it is ACTIVE, or read without it"
+)
 _UNHEARD_OF = Meaning("refused", "Look the code up in AWS's API reference of DynamoDB: it is a new one")
 
 
@@ -284,4 +299,8 @@ def meaning_of(code: str, said: str = "") -> Meaning:
     meaning = MEANINGS.get(code)
     if meaning is _SIGNATURE and said.startswith(_CLOCK_SAYS):
         return _CLOCK
+    if code == "ValidationException" and "backfilling" in said:
+        return _FILLING
+    if meaning is None and code.isdecimal():  # the status of an answer that names no error
+        return _REDIRECTED if code.startswith("3") else _TOO_LARGE_FOR_PROXY if code == "413" else _NOT_DYNAMODB
     return meaning or next((meaning for words, meaning in _FAMILIES if words.search(code)), _UNHEARD_OF)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,12 +24,14 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
+from spark_dynamo.aws.answers import CorruptAnswerError
 from spark_dynamo.aws.error_codes import CANCELLATIONS, LESS, meaning_of
 from spark_dynamo.errors import (
     AccessDeniedError,
     ConfigurationError,
     ConnectionError,
     DynamoDBWrapperError,
+    InvalidResponseError,
     RequestFailedError,
     TableNotFoundError,
     shorten,
@@ -63,20 +64,8 @@ _HOW_LONG = "; option retryTimeout says for how long it is tried"
 _MOST_REASONS = 5
 
 
-class CorruptAnswerError(Exception):
-    """The body of an answer doesn't match its CRC32 header."""
-
-
-def check_answer(body: bytes, crc32: str | int | None) -> None:
-    """Raise `CorruptAnswerError` unless the body has the CRC32 that its header says, None where there is no such header."""
-    if crc32 is not None and int(crc32) != zlib.crc32(body):
-        raise CorruptAnswerError(f"the answer of {len(body)} bytes does not match its CRC32")
-
-
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed when it is sent again."""
-    if isinstance(error, CorruptAnswerError):
-        return True
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return meaning_of(error_code(error)).kind in ("throttled", "server") or status >= 500 or status == 429
@@ -254,6 +243,8 @@ def explain(
             error,
             **where,
         )
+    if isinstance(error, CorruptAnswerError):
+        return InvalidResponseError(table or "?", f"{error}{tried}{_HOW_LONG if tried else ''}", error, **where)
     if is_transient(error):
         return ConnectionError(
             f"The connection to DynamoDB keeps failing: {error}{tried}{_how_long(error) if tried else ''}",
@@ -280,6 +271,13 @@ def _explain_code(error: ClientError, table: str | None, where: dict[str, Any], 
     if meaning.kind == "denied":
         sentence = meaning.advice if meaning.hushed else f"AWS denies the request{about}: {said}{advice}"
         return AccessDeniedError(sentence, error, code=code, **where)
+    if code.isdecimal() and not is_transient(error):  # a status: no DynamoDB has answered
+        return RequestFailedError(
+            f"The request{about} got no answer of DynamoDB's, but {said}{tried}{advice}",
+            error,
+            code=code,
+            **where,
+        )
     passing = "keeps throttling" if meaning.kind == "throttled" else "keeps failing"
     verb = passing if is_transient(error) else "refused the request"
     return RequestFailedError(

@@ -276,7 +276,7 @@ def consumed_write_units(answer: Mapping[str, Any]) -> float | None:
     tables = [consumed] if isinstance(consumed, Mapping) else consumed
     # the answer to a transaction that had been done already names the units of a read
     units = [
-        table.get("WriteCapacityUnits", 0.0 if "ReadCapacityUnits" in table else table["CapacityUnits"])
+        table.get("WriteCapacityUnits", 0.0 if "ReadCapacityUnits" in table else table.get("CapacityUnits", 0.0))
         for table in tables
     ]
     return float(sum(units)) if units else None

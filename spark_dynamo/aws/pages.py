@@ -22,6 +22,7 @@ import orjson
 from spark_dynamo.aws.budget import PAGE_UNITS, Reservation
 from spark_dynamo.aws.failures import explain_unprocessed
 from spark_dynamo.aws.requests import ChainCounts, Requests
+from spark_dynamo.errors import InvalidResponseError
 
 logger = logging.getLogger(__name__)
 
@@ -131,13 +132,16 @@ class _Walk:
 
     def next_page(self) -> bytes:
         """The body of the next page; afterwards `is_over` tells whether it was the last."""
-        match self._operation:
-            case "BatchGetItem":
-                body = self._next_batch()
-            case "GetItem":
-                body = self._only_item()
-            case _:
-                body = self._next_part()
+        try:
+            match self._operation:
+                case "BatchGetItem":
+                    body = self._next_batch()
+                case "GetItem":
+                    body = self._only_item()
+                case _:
+                    body = self._next_part()
+        except orjson.JSONDecodeError as error:  # not damaged on its way: its CRC32 is right
+            raise InvalidResponseError(self._requests.table, str(error), error) from error
         if self.is_over:
             logger.debug("table %s, %s", self._requests.table, self._counts)
         return body
@@ -272,7 +276,7 @@ def _search(pattern: re.Pattern[bytes], name: bytes, body: bytes) -> bytes | Non
 
 
 def _last_field(body: bytes, name: str) -> Any:
-    """The value of a field of the answer itself.
+    """The value of a field of the answer itself; ValueError where that is no JSON.
 
     What follows the last place where the name stands is parsed as an object; if that place were inside an item, brackets
     would be left over, and the whole answer is parsed instead.

@@ -18,11 +18,10 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from spark_dynamo.aws.answers import check_answer
 from spark_dynamo.aws.budget import Budget, Reservation
-from spark_dynamo.aws.client import Connection, raw_client
+from spark_dynamo.aws.client import Connection, dynamodb_client, raw_client
 from spark_dynamo.aws.failures import (
-    CorruptAnswerError,
-    check_answer,
     explain,
     failure_kind,
     is_in_use,
@@ -31,9 +30,10 @@ from spark_dynamo.aws.failures import (
     never_reached,
     throttling_reason,
 )
+from spark_dynamo.aws.readiness import unready
 from spark_dynamo.aws.sending import sender
 from spark_dynamo.aws.time_limit import TimeLimitError, time_limit
-from spark_dynamo.errors import DynamoDBWrapperError
+from spark_dynamo.errors import DynamoDBWrapperError, TableNotFoundError
 from spark_dynamo.telemetry import facts
 
 logger = logging.getLogger(__name__)
@@ -263,7 +263,7 @@ class Requests:
             sent_at = time.monotonic()
             try:
                 answer = self._once(operation, routing, body)
-            except (BotoCoreError, ClientError, CorruptAnswerError) as error:
+            except (BotoCoreError, ClientError) as error:
                 self._failed(operation, error, sent_at)
                 if may_be_done(error):
                     lost()
@@ -336,7 +336,10 @@ class Requests:
         """Count the failure and wait; raise what it means where it can't pass or has not passed in time."""
         if not may_pass(error):
             self.counts.add(requests=1)
-            raise explain(error, self.connection.endpoint_url, self.connection.region, self.table) from error
+            explained = explain(error, self.connection.endpoint_url, self.connection.region, self.table)
+            if isinstance(explained, TableNotFoundError):
+                explained = unready(dynamodb_client(self.connection), explained)
+            raise explained from error
         kind = failure_kind(error)
         self.counts.add(requests=1, **{kind: 1})
         logger.debug("%s on table %s failed for now: %s", operation, self.table, error)
@@ -357,8 +360,6 @@ class Requests:
 
     def _once(self, operation: str, routing: dict[str, Any], body: bytes) -> bytes:
         with self._limited():
-            content, crc32 = self._sender.send(operation, routing, self.table, body)
-        if not content:  # even an answer that says nothing is {}
-            raise CorruptAnswerError("the answer is empty")
-        check_answer(content, crc32)
+            content = self._sender.send(operation, routing, self.table, body)
+        check_answer(operation, body, content, self.connection.endpoint_url)
         return content

@@ -20,13 +20,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import HeadersDict
-from botocore.exceptions import ConnectionClosedError, IncompleteReadError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError, ReadTimeoutError
 
-from spark_dynamo.aws.client import Connection, raw_client
+from spark_dynamo.aws.answers import received
+from spark_dynamo.aws.client import Connection, raw_client, renewal_of
 from spark_dynamo.aws.once import once_per_process
 
 logger = logging.getLogger(__name__)
@@ -51,13 +52,6 @@ _AT_ONCE = 65_536  # bytes; a larger body is not copied to go with the head
 _BUFFER = 16_384  # bytes, as much as a TLS record holds
 
 
-class Answer(NamedTuple):
-    """The body of an answer, and the CRC32 that the server says it has."""
-
-    body: bytes
-    crc32: int | None
-
-
 class Sender:
     """Sends the raw requests of one client; threads share it."""
 
@@ -67,8 +61,8 @@ class Sender:
         self._models: dict[tuple[str, str], _Model | None] = {}
         client.meta.events.register("before-send.dynamodb", self._remember)
 
-    def send(self, operation: str, routing: Mapping[str, Any], table: str, body: bytes) -> Answer:
-        """The answer to a request of that body; `routing` are the parameters that tell botocore which table it is about.
+    def send(self, operation: str, routing: Mapping[str, Any], table: str, body: bytes) -> bytes:
+        """The answer's body; `body` is the request's, `routing` the parameters that tell botocore which table it is about.
 
         Raises what botocore raises.
         """
@@ -76,7 +70,12 @@ class Sender:
         model = self._models.get((operation, table))
         is_current = model is not None and model.credentials == credentials
         if model is not None and is_current:
-            answer = model.send(body)
+            try:
+                answer = model.send(body)
+            except ClientError as error:
+                if not renewal_of(self._client).renewed(error.response):
+                    raise
+                answer, credentials, is_current = None, _credentials(self._client), False
             if answer is not None:
                 return answer
         self._sent.request = None
@@ -86,7 +85,8 @@ class Sender:
             made = _model_of(self._client, operation, request, credentials)
             if made is not None or _credentials(self._client) == credentials:  # else they were renewed in this moment
                 self._models[operation, table] = made
-        return _answer(parsed["Body"], parsed["ResponseMetadata"]["HTTPHeaders"])
+        content: bytes = parsed["Body"]
+        return content
 
     def _remember(self, request: Any, **_: Any) -> None:
         self._sent.request = request
@@ -115,8 +115,8 @@ class _Model:
     headers: Mapping[str, str] = field(repr=False)  # a session token is among them
     signed: tuple[tuple[str, str], ...]  # names in lower case and as they are in the headers
 
-    def send(self, body: bytes) -> Answer | None:
-        """The answer, None where no connection is open; raises what botocore raises."""
+    def send(self, body: bytes) -> bytes | None:
+        """The answer's body, None where no connection is open; raises what botocore raises."""
         connection = self._open_connection()
         if connection is None:
             return None
@@ -135,17 +135,18 @@ class _Model:
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=self.url, error=error) from error
         except http.client.IncompleteRead as error:
-            received, missing = len(error.partial), error.expected or 0
-            raise IncompleteReadError(actual_bytes=received, expected_bytes=received + missing) from error
+            partial, missing = len(error.partial), error.expected or 0
+            raise IncompleteReadError(actual_bytes=partial, expected_bytes=partial + missing) from error
         except (OSError, http.client.HTTPException) as error:
             raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
         finally:
             if not keep:
                 connection.close()
             self.pool._put_conn(connection)
+        status, content = received(status, headers, content, self.url)
         if status >= 300:
             raise self._error(status, headers, content)
-        return _answer(content, headers)
+        return content
 
     def request_headers(self, body: bytes, moment: str, invocation: str) -> dict[str, str]:
         """All headers of a request; `moment` is as in 20260131T235959Z."""
@@ -248,11 +249,6 @@ def _strangers(client: Any, operation: str) -> list[Any]:
 def _head(headers: Mapping[str, str]) -> bytes:
     lines = [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(["POST / HTTP/1.1", *lines, "", ""]).encode()
-
-
-def _answer(body: bytes, headers: Mapping[str, str]) -> Answer:
-    crc32 = headers.get("x-amz-crc32")
-    return Answer(body, None if crc32 is None else int(crc32))
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeAlias
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from spark_dynamo.aws.failures import explain
-from spark_dynamo.errors import ConfigurationError, RequestFailedError, TableNotFoundError
+from spark_dynamo.errors import ConfigurationError, InvalidResponseError, RequestFailedError, TableNotFoundError
 
 __all__ = [
     "DynamoDBClient",
@@ -131,7 +131,7 @@ def describe_table(client: DynamoDBClient, name: str) -> TableDescription:
     Raises TableNotFoundError, AccessDeniedError, RequestFailedError or ConnectionError.
     """
     with named_errors(client, name):
-        return _description(client.describe_table(TableName=name)["Table"])
+        return _whole_description(name, client.describe_table(TableName=name)["Table"])
 
 
 def create_table(
@@ -164,7 +164,7 @@ def create_table(
             **throughput,
             **{parameter: requests for parameter, requests in lists.items() if requests},
         )
-        return _description(response["TableDescription"])
+        return _whole_description(name, response["TableDescription"])
 
 
 def ensure_table(
@@ -326,6 +326,13 @@ def _missing_index(found: TableDescription, name: str, index: Index) -> str:
 
 def _show_index(index: Index) -> str:
     return f"{_show_keys(index.partition_key, index.sort_key)}, {index.kind}, projection {index.projection}"
+
+
+def _whole_description(name: str, table: Mapping[str, Any]) -> TableDescription:
+    try:
+        return _description(table)
+    except (IndexError, KeyError) as error:
+        raise InvalidResponseError(name, f"the description of the table lacks {error}", error) from error
 
 
 def _description(table: Mapping[str, Any]) -> TableDescription:

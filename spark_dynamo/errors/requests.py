@@ -41,10 +41,12 @@ class AccessDeniedError(RequestFailedError):
 
 
 class InvalidResponseError(RequestFailedError):
-    """An answer that is no valid DynamoDB JSON: cut off, corrupted, or with text that is no Unicode."""
+    """An answer that is no valid DynamoDB JSON: cut off, corrupted, another's, without what was asked for, or no Unicode."""
 
-    def __init__(self, table: str, problem: str, original_error: BaseException | None = None) -> None:
-        super().__init__(f"The answer for table '{table}' is no valid DynamoDB JSON: {problem}", original_error)
+    def __init__(self, table: str, problem: str, original_error: BaseException | None = None, **context: Any) -> None:
+        super().__init__(
+            f"The answer for table '{table}' is no valid DynamoDB JSON: {problem}", original_error, **context
+        )
         self.table = table
 
 

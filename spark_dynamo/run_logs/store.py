@@ -18,8 +18,9 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from spark_dynamo.aws.answers import check_answer
 from spark_dynamo.aws.client import Connection, dynamodb_client
-from spark_dynamo.aws.failures import check_answer, explain, failed_condition
+from spark_dynamo.aws.failures import explain, failed_condition
 from spark_dynamo.aws.pages import Chain, fetch_in_turn
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.sending import sender
@@ -164,6 +165,7 @@ class RunStore:
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            "ReturnConsumedCapacity": "TOTAL",  # by which an answer shows that it is one
         }
         try:
             self._once("UpdateItem", orjson.dumps(request))
@@ -178,12 +180,12 @@ class RunStore:
         connection = self.connection
         try:
             answer = sender(connection).send(operation, {"TableName": self.table}, self.table, body)
-            check_answer(answer.body, answer.crc32)
+            check_answer(operation, body, answer, connection.endpoint_url)
         except DynamoDBWrapperError:
             raise
         except Exception as error:
             raise explain(error, connection.endpoint_url, connection.region, self.table) from error
-        return answer.body
+        return answer
 
     def expired(self, now: datetime, *, scan: bool = True) -> Iterator[ExpiredRun]:
         """Pending and running runs whose lease ran out before `now`: by the status index, else, with `scan`, by Scan.
@@ -241,6 +243,7 @@ class RunStore:
                 ":lease": {"S": run.lease_expires_at},
             },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            "ReturnConsumedCapacity": "TOTAL",  # by which an answer shows that it is one
         }
         try:
             Requests(self.connection, self.table).send("UpdateItem", orjson.dumps(request))

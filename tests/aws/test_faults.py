@@ -18,7 +18,7 @@ from spark_dynamo.aws.pages import Chain, fetch_pages
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.errors import (
     AccessDeniedError,
-    ConnectionError,
+    InvalidResponseError,
     RequestFailedError,
     TableNotFoundError,
 )
@@ -248,7 +248,7 @@ def test_what_cannot_pass_ends_the_task_at_once(
     [
         ("ThrottlingException", RequestFailedError, "keeps throttling on table '.*': The level", "throttled"),
         ("ServiceUnavailable", RequestFailedError, "keeps failing on table", "server errors"),
-        ("answer cut", ConnectionError, "The connection to DynamoDB keeps failing", "connection errors"),
+        ("answer cut", InvalidResponseError, "no valid DynamoDB JSON: .* does not match", "connection errors"),
         ("read timeout", ConnectionError, "DynamoDB keeps failing: Read timeout", "connection errors"),
         (
             "unprocessed batch",

@@ -261,7 +261,7 @@ def test_a_transaction_has_100_rows_at_most_and_more_than_4_mb_are_an_error(monk
     def answer(operation: str, request: dict[str, Any]) -> Reply:
         assert operation == "TransactWriteItems"
         sizes.append([int(action["Put"]["Item"]["id"]["N"]) for action in request["TransactItems"]])
-        return Reply({})
+        return Reply({"ConsumedCapacity": []})
 
     def action(number: int, size: int) -> str:
         return json.dumps({"TableName": "t", "Item": {"id": {"N": f"{number}"}, "s": {"S": "x" * size}}})

@@ -180,7 +180,9 @@ def test_each_of_many_waiting_readers_gets_its_own_item_or_its_own_error() -> No
     def answer(operation: str, request: dict[str, Any]) -> Reply:
         number = int(request["Key"]["order_id"]["N"])
         note = {"N": "7"} if number % 20 == 0 else {"S": f"note {number}"}
-        return Reply({"Item": {**request["Key"], "note": note}} if number % 7 else {})
+        return Reply(
+            {"Item": {**request["Key"], "note": note}} if number % 7 else {"ConsumedCapacity": {"CapacityUnits": 0.5}}
+        )
 
     with scripted_server(answer) as server:
         orders = AsyncOrders(configured(server.endpoint, "x"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import pickle
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -34,6 +36,7 @@ from spark_dynamo.metadata.repositories import BaseDynamoRepository
 from spark_dynamo.schema.evolve import migration
 from tests.conftest import Server
 from tests.metadata.stores import Order, OrderRepository, Store, VersionedOrders, configured, make_store, pipeline
+from tests.servers.scripted import Reply, refusal, scripted_server
 
 
 @pytest.fixture(scope="module")
@@ -483,3 +486,30 @@ def test_the_three_names_with_timezones_are_the_same_calls(one_store: Store) -> 
     (listed,) = [p for p in pipelines.list_all_with_timezone("Europe/Berlin") if p.pipeline_id == "zones"]
     assert listed.created_at.isoformat() == "2026-07-01T14:00:00+02:00"
     assert made == found == listed
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "lie",
+    [
+        Reply({}),
+        replace(refusal("InternalServerError"), status=200),
+        Reply(b"<html>Welcome</html>", headers={}),
+        Reply(b"[]", headers={}),
+    ],
+    ids=["nothing", "an error under a status of success", "a page", "a list"],
+)
+def test_what_was_not_done_is_not_told_as_done(lie: Reply) -> None:
+    with scripted_server(lambda operation, request: lie) as server:
+        orders = OrderRepository(configured(server.endpoint, "x", retries=1))
+        calls: list[Callable[[], object]] = [
+            lambda: orders.create(Order(customer_id="a", order_id=1)),
+            lambda: orders.get(("a", 1)),
+            lambda: orders.update(("a", 1), {"note": "x"}),
+            lambda: orders.delete(("a", 1)),
+            lambda: orders.list_all(),
+        ]
+        for number, call in enumerate(calls, 1):
+            with pytest.raises(RequestFailedError):
+                call()
+            assert len(server.requests) == 2 * number

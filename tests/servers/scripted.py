@@ -32,6 +32,7 @@ class Reply:
     wrong_crc: bool = False
     drip: float = 0.0  # seconds between one byte of the body and the next
     closes: bool = False  # the connection ends with the answer, whose length is not said
+    headers: dict[str, str] | None = None  # in place of the CRC32
 
 
 def refusal(code: str, message: str = "no", status: int = 400) -> Reply:
@@ -81,7 +82,9 @@ def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
                 self.send_header("Connection", "close")
             else:
                 self.send_header("Content-Length", str(len(body) // 2 if reply.cut_length else len(body)))
-                self.send_header("x-amz-crc32", str(zlib.crc32(body) ^ reply.wrong_crc))
+            default = {} if reply.closes else {"x-amz-crc32": str(zlib.crc32(body) ^ reply.wrong_crc)}
+            for name, value in (default if reply.headers is None else reply.headers).items():
+                self.send_header(name, value)
             try:
                 self.end_headers()
                 while reply.drip and len(body) > 1 and not closing.wait(reply.drip):

@@ -205,7 +205,7 @@ def test_an_answer_that_is_no_page_is_named() -> None:
     with scripted_server(answer) as script:
         while bodies:
             with pytest.raises(InvalidResponseError, match="table 'table'"):
-                sd.infer_schema("table", endpointUrl=script.endpoint, samplingSize=1, **KEYS)
+                sd.infer_schema("table", endpointUrl=script.endpoint, samplingSize=1, retryTimeout="1", **KEYS)
             bodies.pop(0)
 
 
