@@ -33,6 +33,7 @@ from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.failures import check_answer, explain
 from spark_dynamo.aws.once import once_per_process
 from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.errors.masking import check_no_login
 from spark_dynamo.telemetry import debug_logging
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ _under_way: dict[int, Any] = {}  # by thread: the connection of the raw request 
 class Connection:
     """Where DynamoDB is and as whom to speak to it; what is None is left to AWS's own chain (environment, profile, role).
 
-    Timeouts are in seconds. Secrets are left out of the repr.
+    Timeouts are in seconds. Secrets are left out of the repr, and refused in the endpoint's URL.
     """
 
     region: str | None = None
@@ -76,6 +77,9 @@ class Connection:
     read_timeout: float = 60.0
     max_pool_connections: int = 64
     max_attempts: int = 5
+
+    def __post_init__(self) -> None:
+        check_no_login(self.endpoint_url)
 
     @classmethod
     def from_config(cls, config: DynamoDBConfig) -> Connection:
@@ -159,6 +163,7 @@ def raw_client(connection: Connection) -> Any:
 
 @once_per_process(most=32)
 def _client(connection: Connection, raw: bool) -> Any:
+    check_no_login(named_endpoint(connection.endpoint_url))
     try:
         session = _session(connection)
         if raw:
