@@ -31,6 +31,7 @@ from botocore.parsers import ResponseParser, ResponseParserFactory
 
 from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.failures import check_answer, explain
+from spark_dynamo.aws.headers import watch
 from spark_dynamo.aws.once import once_per_process
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.errors.masking import check_no_login
@@ -209,6 +210,7 @@ def interrupt(threads: Iterable[threading.Thread]) -> None:
 
 def _session(connection: Connection) -> botocore.session.Session:
     session = botocore.session.Session(profile=connection.profile)
+    watch(session)
     if connection.region:
         session.set_config_variable("region", connection.region)
     if connection.access_key_id and connection.secret_access_key:

@@ -269,7 +269,8 @@ class Requests:
         """Count the failure and wait; raise what it means where it can't pass or has not passed in time."""
         if not is_transient(error):
             self.counts.add(requests=1)
-            raise explain(error, self.connection.endpoint_url, self.connection.region, self.table) from error
+            explained = explain(error, self.connection.endpoint_url, self.connection.region, self.table)
+            raise explained from explained.original_error
         kind = failure_kind(error)
         self.counts.add(requests=1, **{kind: 1})
         logger.debug("%s on table %s failed for now: %s", operation, self.table, error)
