@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import urllib.request
-from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any, TypeAlias
+from typing import Any
 
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.local.ports import HOST, free_port
+from spark_dynamo.local.visitors import Application, programs_only
 
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", "WriteItem", "WriteItems")  # and those of batches and transactions
-_Application: TypeAlias = Callable[[dict[str, Any], Any], Any]
 
 
 class MotoEngine:
@@ -35,7 +34,7 @@ class MotoEngine:
         self._server = ThreadedMotoServer(ip_address=HOST, port=port, verbose=False)
         self._server.start()
         listening: Any = self._server._server
-        listening.app = _writing_in_turn(listening.app)
+        listening.app = programs_only(_writing_in_turn(listening.app))
         self.endpoint_url = "http://{}:{}".format(*self._server.get_host_and_port())
         self.version = version("moto")
 
@@ -47,7 +46,7 @@ class MotoEngine:
         self._server.stop()
 
 
-def _writing_in_turn(app: _Application) -> _Application:
+def _writing_in_turn(app: Application) -> Application:
     """The same server, but one write after the other: moto undoes a cancelled transaction with all written meanwhile."""
     turn = threading.Lock()
 
