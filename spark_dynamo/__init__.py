@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     )
     from spark_dynamo.integration import (
         SparkDynamoDBIntegration,
+        allow_models,
+        allow_reject_places,
         create_spark_session_with_dynamodb,
         get_pipeline_config_for_spark,
         get_table_configs_for_spark,
@@ -147,6 +149,8 @@ _HOMES = {
     ),
     "spark_dynamo.integration": (
         "SparkDynamoDBIntegration",
+        "allow_models",
+        "allow_reject_places",
         "create_spark_session_with_dynamodb",
         "get_pipeline_config_for_spark",
         "get_table_configs_for_spark",
@@ -317,6 +321,8 @@ __all__ = [
     "VersionConflictError",
     "__version__",
     "align",
+    "allow_models",
+    "allow_reject_places",
     "compare",
     "configure_timezone_from_config",
     "convert_utc_to_user_tz",

@@ -33,9 +33,11 @@ from botocore.parsers import ResponseParser, ResponseParserFactory
 from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.answers import check_answer, received
 from spark_dynamo.aws.failures import explain
+from spark_dynamo.aws.headers import watch
 from spark_dynamo.aws.once import once_per_process
 from spark_dynamo.aws.renewal import Renewal
 from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.errors.masking import check_no_login
 from spark_dynamo.telemetry import debug_logging
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Connection:
     """Where DynamoDB is and as whom to speak to it; what is None is left to AWS's own chain (environment, profile, role).
 
     Timeouts are in seconds; `read_timeout` is for a bulk request's whole answer, for any other between two of its bytes.
-    Secrets are left out of the repr.
+    Secrets are left out of the repr, and refused in the endpoint's URL.
     """
 
     region: str | None = None
@@ -82,6 +84,9 @@ class Connection:
     read_timeout: float = 60.0
     max_pool_connections: int = 64
     max_attempts: int = 5
+
+    def __post_init__(self) -> None:
+        check_no_login(self.endpoint_url)
 
     @classmethod
     def from_config(cls, config: DynamoDBConfig) -> Connection:
@@ -165,6 +170,7 @@ def raw_client(connection: Connection) -> Any:
 
 @once_per_process(most=32)
 def _client(connection: Connection, raw: bool) -> Any:
+    check_no_login(named_endpoint(connection.endpoint_url))
     try:
         session = _session(connection)
         if raw:
@@ -239,6 +245,7 @@ def interrupt(threads: Iterable[threading.Thread]) -> None:
 
 def _session(connection: Connection) -> botocore.session.Session:
     session = botocore.session.Session(profile=connection.profile)
+    watch(session)
     if connection.region:
         session.set_config_variable("region", connection.region)
     if connection.access_key_id and connection.secret_access_key:

@@ -26,6 +26,7 @@ from botocore.exceptions import (
 
 from spark_dynamo.aws.answers import CorruptAnswerError
 from spark_dynamo.aws.error_codes import CANCELLATIONS, LESS, meaning_of
+from spark_dynamo.aws.headers import unsendable
 from spark_dynamo.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -69,7 +70,12 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return meaning_of(error_code(error)).kind in ("throttled", "server") or status >= 500 or status == 429
-    return isinstance(error, _TRANSIENT_ERRORS)
+    return isinstance(error, _TRANSIENT_ERRORS) and not _is_unsendable(error)
+
+
+def _is_unsendable(error: BaseException) -> bool:
+    """Whether Python's HTTP client could not write the request; its message quotes a header, which may hold a secret."""
+    return type(error) is HTTPClientError and isinstance(error.kwargs.get("error"), ValueError | TypeError)
 
 
 def may_pass(error: BaseException) -> bool:
@@ -218,13 +224,16 @@ def explain(
 ) -> DynamoDBWrapperError:
     """The error of this package that says what happened and what to do.
 
-    `tried` says of a failure that could have passed how long and how often it was tried.
+    `tried` says of a failure that could have passed how long and how often it was tried. Raise it from its `original_error`,
+    which is None where not even a traceback may show what happened.
     """
     tried = f". {tried}" if tried else ""
     where: dict[str, Any] = {"endpoint": endpoint, "region": region}
     if isinstance(error, ClientError):
         tried += _HOW_LONG if tried else ""
         return _explain_code(error, table, where, tried)
+    if _is_unsendable(error):
+        return unsendable()
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return AccessDeniedError(
             "No AWS credentials were found. Set a profile, a role, the AWS_* environment variables, or the options "

@@ -339,7 +339,7 @@ class Requests:
             explained = explain(error, self.connection.endpoint_url, self.connection.region, self.table)
             if isinstance(explained, TableNotFoundError):
                 explained = unready(dynamodb_client(self.connection), explained)
-            raise explained from error
+            raise explained from explained.original_error
         kind = failure_kind(error)
         self.counts.add(requests=1, **{kind: 1})
         logger.debug("%s on table %s failed for now: %s", operation, self.table, error)

@@ -278,7 +278,8 @@ def named_errors(client: DynamoDBClient, table: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise explain(error, table=table, **_where(client)) from error
+        explained = explain(error, table=table, **_where(client))
+        raise explained from explained.original_error
 
 
 def _where(client: DynamoDBClient) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
+from spark_dynamo.errors.masking import masked_text
+
 ENVIRONMENT_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         "aws_access_key_id": "AWS_ACCESS_KEY_ID",
@@ -100,6 +102,7 @@ def _warn(field: str, argument: Any, value: Any) -> None:
     else:
         place = "The environment variable" if os.environ.get(variable) else "In .env,"
         message = f"{place} {variable}={value!r} overrides the argument {field}={argument!r}"
+    message = masked_text(message)  # an argument that lost was never checked
     warnings.warn(f"{message}. Unset the variable to use the argument", ConfigurationOverrideWarning, _caller_level())
 
 

@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 from spark_dynamo.errors import ConfigurationError, shorten
+from spark_dynamo.errors.masking import check_no_login
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
@@ -44,9 +45,12 @@ def check_environment(environment: str) -> str:
 def check_endpoint_url(url: str) -> str:
     """The same address where it is an http(s) URL with a host, and a port that can be one; else ConfigurationError.
 
+    So is one with a user or a password in it: no request would carry them, and every message would.
+
     >>> check_endpoint_url("http://localhost:8000")
     'http://localhost:8000'
     """
+    check_no_login(url)
     try:
         parts = urlsplit(url)
         is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

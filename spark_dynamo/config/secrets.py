@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from spark_dynamo.errors.masking import is_secret_name, masked
+
 
 class Secret(SecretStr):
     """A text that nothing shows, yet that compares with plain text.
@@ -29,14 +31,16 @@ class Secret(SecretStr):
 
 
 class Options(dict[str, Any]):
-    """Options in plain text, whose repr hides those named `hidden`, in upper or lower case."""
+    """Options in plain text, whose repr hides those named `hidden`, in upper or lower case, and what else looks secret."""
 
     def __init__(self, options: Iterable[tuple[str, Any]], hidden: frozenset[str]) -> None:
         super().__init__(options)
         self._hidden = frozenset(name.lower() for name in hidden)
 
     def __repr__(self) -> str:
-        return repr({name: Secret(value) if name.lower() in self._hidden else value for name, value in self.items()})
+        hidden = {name for name in self if name.lower() in self._hidden or is_secret_name(name)}
+        shown = masked(dict(self), (str(self[name]) for name in hidden))
+        return repr({name: Secret(str(self[name])) if name in hidden else value for name, value in shown.items()})
 
     def __reduce__(self) -> tuple[type[Options], tuple[list[tuple[str, Any]], frozenset[str]]]:
         return type(self), (list(self.items()), self._hidden)

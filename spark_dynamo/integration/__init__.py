@@ -18,9 +18,12 @@ from spark_dynamo.integration.functions import (
     get_table_configs_for_spark,
     log_pipeline_run_from_spark,
 )
+from spark_dynamo.integration.trust import allow_models, allow_reject_places
 
 __all__ = [
     "SparkDynamoDBIntegration",
+    "allow_models",
+    "allow_reject_places",
     "create_spark_session_with_dynamodb",
     "get_pipeline_config_for_spark",
     "get_table_configs_for_spark",

@@ -13,6 +13,7 @@ from spark_dynamo.config.secrets import Options
 from spark_dynamo.integration.sessions import base_settings, session_with
 from spark_dynamo.integration.settings import (
     RESOURCES,
+    S3A_KEYS,
     SECRET_OPTIONS,
     as_text,
     layered,
@@ -20,6 +21,7 @@ from spark_dynamo.integration.settings import (
     resource_settings,
     setting_texts,
 )
+from spark_dynamo.integration.trust import check_files_row, check_row, connection_options, foreign_s3
 from spark_dynamo.metadata.models import DataFormat, PipelineConfig, TableConfig
 from spark_dynamo.metadata.repositories import (
     PipelineConfigRepository,
@@ -60,12 +62,15 @@ class SparkDynamoDBIntegration:
 
         `cpu_cores` become spark.executor.cores, `memory_gb` spark.executor.memory in MiB (a part of one counts as a whole), the
         name spark.app.name; what `spark_config` says itself wins, and the log tells where it differs. The configuration's region
-        goes to S3A, its keys too unless they are for another endpoint; the dict's repr hides them. Raises ConfigurationError for
+        goes to S3A, its keys too unless they are for another endpoint, or `spark_config` leads S3A to another one; the dict's repr
+        hides them. Raises ConfigurationError for
         a value that is no setting.
         """
         pipeline = self.pipeline_repo.get_or_raise(pipeline_id)
         self._pipelines[pipeline_id] = pipeline
         settings = {**base_settings(self.config, f"Pipeline-{pipeline.pipeline_name}"), **resource_settings(pipeline)}
+        if foreign_s3(pipeline.spark_config) is not None:
+            settings = {name: value for name, value in settings.items() if name not in S3A_KEYS}
         for name, value in pipeline.spark_config.items():
             setting = as_text(value, f"Pipeline '{pipeline_id}': setting '{name}' of spark_config")
             if setting is None:
@@ -99,13 +104,15 @@ class SparkDynamoDBIntegration:
         `format`, `path` and the table's own read options, which win, as texts; `partitionColumns`, a list, where the table has
         such columns (Spark finds them by itself: it is there to know them). For `dynamo-meta` also the connection and naming of
         the configuration and, above them, the table's `connection_config`, whose keys or profile take the place of all of the
-        configuration's; the dict's repr hides secrets.
+        configuration's; the dict's repr hides secrets. Raises ConfigurationError where the row names a model or a place for
+        rejected rows that the program has not allowed (`allow_models`, `allow_reject_places`), or a foreign endpoint without
+        keys for it.
         """
         table = self.table_repo.get_or_raise(table_id)
         more: dict[str, Any] = {}
         if table.partition_columns and table.data_format is not DataFormat.DYNAMO_META:
             more["partitionColumns"] = list(table.partition_columns)
-        return self._options(table, more, option_texts(table, "read_options"))
+        return self._options(table, more, "read_options", {})
 
     def get_table_write_options(self, table_id: str) -> dict[str, Any]:
         """All that Spark needs to write the table, for `frame.write.save(**options)`.
@@ -206,16 +213,24 @@ class SparkDynamoDBIntegration:
             more["mode"] = "append"
         elif table.partition_columns:
             more["partitionBy"] = list(table.partition_columns)
-        return self._options(table, more, option_texts(table, "write_options"), options or {})
+        return self._options(table, more, "write_options", options or {})
 
-    def _options(self, table: TableConfig, *layers: Mapping[str, Any]) -> Options:
-        """Format, path, and for a table of DynamoDB how to reach it; above them the layers, the strongest last."""
-        options: dict[str, Any] = {"format": table.data_format.value, "path": table.location}
+    def _options(self, table: TableConfig, more: Mapping[str, Any], field: str, given: Mapping[str, Any]) -> Options:
+        """Format, path, and for a table of DynamoDB how to reach it; above them the row's own, and what the program gives.
+
+        Raises ConfigurationError where the row would decide alone what `trust` leaves to the program.
+        """
+        options: dict[str, Any] = {"format": table.data_format.value, "path": table.location, **more}
+        own = option_texts(table, field)
         if table.data_format is DataFormat.DYNAMO_META:
-            options = layered(options, self.config.spark_options(), option_texts(table, "connection_config"), *layers)
+            row = layered(option_texts(table, "connection_config"), own)
+            program = layered(given)
+            in_force = {name: value for name, value in layered(row, program).items() if name not in program}
+            check_row(table.table_id, in_force)
+            options = layered(options, connection_options(table.table_id, in_force, self.config), row, program)
         else:
-            for layer in layers:
-                options |= layer
+            check_files_row(table.table_id, own)
+            options = {**options, **own, **given}
         return Options(options.items(), hidden=SECRET_OPTIONS)
 
 

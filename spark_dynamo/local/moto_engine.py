@@ -8,16 +8,15 @@ import json
 import logging
 import threading
 import urllib.request
-from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any, TypeAlias
+from typing import Any
 
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.local.numbers import MOST_DIGITS, TooManyDigitsError, shorten_numbers
 from spark_dynamo.local.ports import HOST, free_port
+from spark_dynamo.local.visitors import Application, programs_only
 
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", "WriteItem", "WriteItems")  # and those of batches and transactions
-_Application: TypeAlias = Callable[[dict[str, Any], Any], Any]
 
 
 class MotoEngine:
@@ -39,7 +38,7 @@ class MotoEngine:
         self._server = ThreadedMotoServer(ip_address=HOST, port=port, verbose=False)
         self._server.start()
         listening: Any = self._server._server
-        listening.app = _with_short_numbers(_writing_in_turn(listening.app))
+        listening.app = programs_only(_with_short_numbers(_writing_in_turn(listening.app)))
         self.endpoint_url = "http://{}:{}".format(*self._server.get_host_and_port())
         self.version = version("moto")
 
@@ -51,7 +50,7 @@ class MotoEngine:
         self._server.stop()
 
 
-def _writing_in_turn(app: _Application) -> _Application:
+def _writing_in_turn(app: Application) -> Application:
     """The same server, but one write after the other: moto undoes a cancelled transaction with all written meanwhile."""
     turn = threading.Lock()
 
@@ -65,7 +64,7 @@ def _writing_in_turn(app: _Application) -> _Application:
     return answer
 
 
-def _with_short_numbers(app: _Application) -> _Application:
+def _with_short_numbers(app: Application) -> Application:
     """The same server, which sees numbers as DynamoDB stores them, and refuses those that it doesn't take."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:

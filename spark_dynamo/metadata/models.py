@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from spark_dynamo.errors.masking import masked
 from spark_dynamo.metadata.assumed import ASSUMED_UTC
 from spark_dynamo.schema.storage import StorageForm
 
@@ -112,6 +113,11 @@ class DataFormat(StrEnum):
 
 class _MetadataModel(BaseModel):
     model_config = ConfigDict(validate_assignment=True, extra="forbid")
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """What `repr` and `str` show: settings without their secrets."""
+        shown = list(super().__repr_args__())
+        return list(zip((name for name, _ in shown), masked([value for _, value in shown]), strict=True))
 
 
 class StageInfo(_MetadataModel):

@@ -51,10 +51,10 @@ class pipeline_run:  # noqa: N801 - it is called and used like a function
     `parent_run_id`, and figures of its own, which the outer one's leave out; a thread starts without an outer `pipeline_run`, so
     that one may be given there as `parent_run_id`.
 
-    `spark` is a session or None; `config` is `DynamoDBConfig()` where it is None. `ttl`, in seconds or a timedelta, lets the
-    row expire that long after the start. A driver that dies leaves a row whose lease runs out after `lease_seconds`; `reap` marks
-    it as lost. Messages below `log_level` are left out. Raises ConfigurationError before the body where an argument or the
-    configuration can't be used.
+    `spark` is a session or None; `config` is `DynamoDBConfig()` where it is None. Secrets in `config_snapshot` become stars.
+    `ttl`, in seconds or a timedelta, lets the row expire that long after the start. A driver that dies leaves a row whose lease
+    runs out after `lease_seconds`; `reap` marks it as lost. Messages below `log_level` are left out. Raises ConfigurationError
+    before the body where an argument or the configuration can't be used.
 
     >>> with pipeline_run(None, "sales", "schedule") as run:  # doctest: +SKIP
     ...     with run.stage("load"):

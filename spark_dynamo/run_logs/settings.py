@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import uuid
 from collections.abc import Mapping
@@ -10,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from spark_dynamo.aws.client import Connection
-from spark_dynamo.config import DynamoDBConfig
+from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
+from spark_dynamo.config.layers import KEYS
 from spark_dynamo.errors import ConfigurationError, shorten
+from spark_dynamo.errors.masking import masked
 from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.recorder import LEASE_SECONDS
 from spark_dynamo.run_logs.run import Run
@@ -89,7 +92,7 @@ class RunSettings:
     def _first_log(self, config: DynamoDBConfig, parent: dict[str, str]) -> PipelineRunLog:
         now = datetime.now(UTC)
         tags = {text(name): text(value) for name, value in self.tags.items()}
-        snapshot = plain(self.config_snapshot)
+        snapshot = masked(plain(self.config_snapshot), _keys_of(config))
         assert self.ttl is None or isinstance(self.ttl, timedelta)
         return PipelineRunLog(
             run_id=self.run_id or uuid.uuid4().hex,
@@ -108,6 +111,13 @@ class RunSettings:
             config_snapshot=snapshot if isinstance(snapshot, dict) else {"config": snapshot},
             expires_at=None if self.ttl is None else now + self.ttl,
         )
+
+
+def _keys_of(config: DynamoDBConfig) -> list[str | None]:
+    """The secrets with which this process signs, as far as it was told them, wherever it has them from."""
+    own = (config.aws_access_key_id, config.aws_secret_access_key, config.aws_session_token, config.external_id)
+    given = [None if secret is None else secret.get_secret_value() for secret in own]
+    return [*given, *(os.environ.get(ENVIRONMENT_VARIABLES[field]) for field in KEYS)]
 
 
 def _check_seconds(name: str, value: object, most: float) -> None:

@@ -184,7 +184,8 @@ class RunStore:
         except DynamoDBWrapperError:
             raise
         except Exception as error:
-            raise explain(error, connection.endpoint_url, connection.region, self.table) from error
+            explained = explain(error, connection.endpoint_url, connection.region, self.table)
+            raise explained from explained.original_error
         return answer
 
     def expired(self, now: datetime, *, scan: bool = True) -> Iterator[ExpiredRun]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spark_dynamo.errors import OptionError, nearest
+from spark_dynamo.errors.masking import masked
 from spark_dynamo.source.option_table import OPTIONS, Option
 
 _BY_NAME = {option.name.lower(): option for option in OPTIONS}
@@ -87,7 +88,7 @@ class SourceOptions:
 
     def __repr__(self) -> str:
         secret = {_snake_case(option.name) for option in OPTIONS if option.secret}
-        shown = {name: "***" if name in secret and value else value for name, value in vars(self).items()}
+        shown = {name: "***" if name in secret and value else masked(value) for name, value in vars(self).items()}
         return f"SourceOptions({', '.join(f'{name}={value!r}' for name, value in shown.items() if value is not None)})"
 
     def _check(self) -> None:
