@@ -260,7 +260,7 @@ def test_who_may_not_describe_a_table_reads_it_without_its_index(
         assert ids(runs.get_runs_by_pipeline("sales", 2)) == ["r0"]
         proxy.log.clear()
         assert ids(runs.get_recent_runs(limit=2)) == ["r0"]
-        assert [operation for operation, _, _ in proxy.log] == ["Query", "Scan"]
+        assert [operation for operation, _, _ in proxy.log if operation != "DescribeTable"] == ["Query", "Scan"]
         with pytest.raises(TableNotFoundError, match="nowhere"):
             PipelineRunLogsRepository(configured(proxy.endpoint, "nowhere")).get_runs_by_pipeline("sales")
     told = [record.args for record in caplog.records if "it is scanned whole" in record.message]
