@@ -76,7 +76,7 @@ def give_up(plan: WritePlan, messages: Sequence[WriterCommitMessage | None]) -> 
     """What the driver does when a task has failed for good."""
     logger.warning(
         "the write to table %s failed; items of finished tasks stay (%s), those of failed tasks may be written in part. "
-        "The write is safe to repeat with the same rows",
+        "The write is safe to repeat",
         plan.table_name,
         Written.total(messages),
     )
