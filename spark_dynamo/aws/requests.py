@@ -66,7 +66,7 @@ class Counts:
     """What a task's requests came to; threads add to it under its lock.
 
     `items` are those that were written, or those that DynamoDB read (a filter gives the caller fewer); `refused` are those
-    that were not written because of their condition. `retries` are the
+    that were not written because of their condition, `found` those of the items that were as wanted already. `retries` are the
     requests that were sent again, for one of four reasons: throttles, server errors, connection errors (no answer, or a
     damaged one) and answers that left something unprocessed. `waited` is the time that all threads spent on backoff.
 
@@ -83,6 +83,7 @@ class Counts:
     bytes: int = 0
     items: int = 0
     refused: int = 0
+    found: int = 0
     units: float = 0.0
     waited: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

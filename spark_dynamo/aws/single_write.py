@@ -45,8 +45,8 @@ class SingleWriter:
     """Sends one request per action; `flight` is the task's, which other senders may share.
 
     `refused` is called from the flight's threads for each row whose condition was not met, `unfit` for each that DynamoDB can't
-    take, which ends the task where there is no `unfit`. With `repeated` the task may have run before: then, as after a lost
-    answer, a row whose stored item already is what it wanted counts as done.
+    take, which ends the task where there is no `unfit`. With `repeated` the write may have been made before: then, as after a
+    lost answer, a row whose stored item already is what it wanted counts as done.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class _Single:
     def _condition_failed(self, size: int, stored: dict[str, Any] | None) -> None:
         counts = self._writer.flight.requests.counts
         if self._is_lost and is_done(self.operation, orjson.loads(self._action), stored):
-            counts.add(items=1, bytes=size)
+            counts.add(items=1, found=1, bytes=size)
             return
         counts.add(refused=1, bytes=size)
         self._writer.refused(Refused(self.operation, self._action, stored, reason_of(self.operation, stored)))

@@ -32,7 +32,7 @@ class TransactionWriter:
 
     `refused` is called from the flight's threads for each row of a transaction in which a condition was not met, `unfit` for
     each of one in which there is a row that DynamoDB can't take, which ends the task where there is no `unfit`. With
-    `repeated` the task may have run before: then, as after a lost answer, rows whose stored item already is what they wanted
+    `repeated` the write may have been made before: then, as after a lost answer, rows whose stored item already is what they wanted
     count as done, and the others of their transaction are sent again.
     """
 
@@ -187,7 +187,7 @@ class _Transaction:
         if self._is_lost and all(
             is_done(operation, orjson.loads(action), reason.stored) for (operation, action), reason in failed
         ):
-            counts.add(items=len(failed), retries=len(failed) < len(self._rows))
+            counts.add(items=len(failed), found=len(failed), retries=len(failed) < len(self._rows))
             self._renew(row for row, reason in zip(self._rows, reasons, strict=True) if not reason.is_condition)
             return
         counts.add(refused=len(self._rows))

@@ -65,14 +65,15 @@ class Conditions:
     """What must hold of the stored item, all of it.
 
     `exists` tells whether there is an item with that key (None: it doesn't matter), `equal` what attributes hold, `lacks`
-    elements that lists don't hold yet, `at_most` numbers that attributes don't exceed where they are there, `where`
-    values that stand at paths; `also` is the user's own.
+    elements that lists don't hold yet, `at_most` numbers that attributes don't exceed where they are there, `if_there` what
+    attributes hold where they are there, `where` values that stand at paths; `also` is the user's own.
     """
 
     exists: bool | None = None
     equal: Mapping[str, Attribute] = field(default_factory=dict)
     lacks: Mapping[str, Sequence[Attribute]] = field(default_factory=dict)
     at_most: Mapping[str, int] = field(default_factory=dict)
+    if_there: Mapping[str, Attribute] = field(default_factory=dict)
     where: Mapping[tuple[str | int, ...], Attribute] = field(default_factory=dict)
     also: Condition | None = None
 
@@ -91,6 +92,10 @@ class Conditions:
             f"(attribute_not_exists({use.name(name)}) OR {use.name(name)} <= {use.value({'N': str(most)})})"
             for name, most in self.at_most.items()
         ]
+        parts += [
+            f"(attribute_not_exists({use.name(name)}) OR {use.name(name)} = {use.value(value)})"
+            for name, value in self.if_there.items()
+        ]
         parts += [f"{_path(path, use)} = {use.value(value)}" for path, value in self.where.items()]
         if self.also is not None:
             parts.append(use.adopt(self.also))
@@ -101,13 +106,13 @@ class Conditions:
 class Change:
     """What an update does to the attributes that it names, and to no others.
 
-    `set` and `remove` are plain, `add` counts on from what is there (from 0 where there is nothing), `append` puts elements to
-    the end of a list. `paths` sets what lies within lists, like `{("stages", 2, "status"): {"S": "failed"}}`.
+    `set` and `remove` are plain, `count` adds 1 to what is there (to the number given where there is nothing), `append` puts
+    elements to the end of a list. `paths` sets what lies within lists, like `{("stages", 2, "status"): {"S": "failed"}}`.
     """
 
     set: Mapping[str, Attribute] = field(default_factory=dict)
     remove: Sequence[str] = ()
-    add: Mapping[str, int] = field(default_factory=dict)
+    count: Mapping[str, int] = field(default_factory=dict)
     append: Mapping[str, Sequence[Attribute]] = field(default_factory=dict)
     paths: Mapping[tuple[str | int, ...], Attribute | None] = field(default_factory=dict)
 
@@ -115,8 +120,8 @@ class Change:
         """The UpdateExpression; empty where nothing is changed."""
         sets = [f"{use.name(name)} = {use.value(value)}" for name, value in self.set.items()]
         sets += [
-            f"{use.name(name)} = if_not_exists({use.name(name)}, {use.value({'N': '0'})}) + {use.value({'N': str(by)})}"
-            for name, by in self.add.items()
+            f"{use.name(name)} = if_not_exists({use.name(name)}, {use.value({'N': str(start)})}) + {use.value({'N': '1'})}"
+            for name, start in self.count.items()
         ]
         for name, elements in self.append.items():
             empty, added = use.value({"L": []}), use.value({"L": list(elements)})

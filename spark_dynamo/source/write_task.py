@@ -49,10 +49,11 @@ class Written(WriterCommitMessage):
     >>> print(Written(items=1_200, bytes=530_000, units=1_200.0, requests=48, retries=1, failed=3))
     1,200 items, 0.5 MB, 1,200 units; 48 requests, 1 repeated; rows not written: 3 whose condition failed
 
-    `items` were put, updated or deleted; `bytes` are those of request bodies, `units` the write units that DynamoDB says it
-    consumed. `duplicates` were dropped as option duplicates says, `failed` are rows whose condition failed, `bad` those that
-    DynamoDB can't take, each with the rows of its transaction. For an overwrite, `kept` has the fingerprints of the rows' keys.
-    `ledger` is the plan's, which the commit of a stream would not find otherwise; `execution` is what the run's log calls it by.
+    `items` were put, updated or deleted, or `found` as their rows want them where a condition failed; `bytes` are those of
+    request bodies, `units` the write units that DynamoDB says it consumed. `duplicates` were dropped as option duplicates says,
+    `failed` are rows whose condition failed, `bad` those that DynamoDB can't take, each with the rows of its transaction. For an
+    overwrite, `kept` has the fingerprints of the rows' keys. `ledger` is the plan's, which the commit of a stream would not find
+    otherwise; `execution` is what the run's log calls it by.
     """
 
     items: int = 0
@@ -63,13 +64,15 @@ class Written(WriterCommitMessage):
     duplicates: int = 0
     failed: int = 0
     bad: int = 0
+    found: int = 0
     kept: tuple[_Bytes, ...] = field(default=(), repr=False)
     seed: _Bytes | None = field(default=None, repr=False)
     ledger: Ledger | None = field(default=None, repr=False)
     execution: Execution | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        done = f"{self.items:,} items, {self.bytes / 1e6:,.1f} MB, {self.units:,.0f} units"
+        found = f" ({self.found:,} of them found written already)" if self.found else ""
+        done = f"{self.items:,} items{found}, {self.bytes / 1e6:,.1f} MB, {self.units:,.0f} units"
         sent = f"{self.requests:,} requests, {self.retries:,} repeated"
         odd = (
             f"{self.duplicates:,} dropped as duplicates",
@@ -84,7 +87,7 @@ class Written(WriterCommitMessage):
     def total(cls, messages: Iterable[WriterCommitMessage | None]) -> Written:
         """The sums over all tasks that ended well."""
         written = [message for message in messages if isinstance(message, Written)]
-        sums = {one.name: sum(getattr(message, one.name) for message in written) for one in fields(cls)[:8]}
+        sums = {one.name: sum(getattr(message, one.name) for message in written) for one in fields(cls)[:9]}
         kept = tuple(part for message in written for part in message.kept)
         seed = next((message.seed for message in written if message.seed), None)
         execution = next((message.execution for message in written if message.execution), None)
@@ -109,8 +112,9 @@ class WriteTask:
     """What one attempt of one task does with its record batches.
 
     Nothing of a batch is sent before all its rows are known to be good, or sorted out. With transactions each hundred rows of
-    the task are one, whatever the batches in which they come. `repeated` says that rows may have been written already by
-    another attempt.
+    the task are one, whatever the batches in which they come. `repeated` says that another attempt may have kept rejected rows.
+
+    A row whose condition fails counts as written where the item is just what it wants: who runs a write again tells nobody.
     """
 
     def __init__(
@@ -118,7 +122,6 @@ class WriteTask:
     ) -> None:
         budget = None if plan.units is None else write_budget(plan.units, plan.ledger, plan.tasks)
         self._plan = plan
-        self._repeated = repeated
         self._requests = Requests(plan.connection, plan.table_name, patience=plan.patience, budget=budget)
         self._operations = {name: OperationRows(plan, name) for name in _operations(plan)}
         self._seen = SeenKeys(Fingerprints(plan.seed))
@@ -140,7 +143,7 @@ class WriteTask:
         with self._bad_rows or nullcontext(), self._failed_rows or nullcontext():
             with Flight(self._requests) as flight:
                 unfit = self._unfit if self._bad_rows is not None else None
-                senders = _Senders(self._plan, flight, self._refused, unfit, self._repeated)
+                senders = _Senders(self._plan, flight, self._refused, unfit)
                 for batch in self._received(batches):
                     self._write(batch, senders)
             for rejects in filter(None, (self._bad_rows, self._failed_rows)):
@@ -155,6 +158,7 @@ class WriteTask:
             retries=counts.retries,
             duplicates=self._duplicates,
             failed=counts.refused,
+            found=counts.found,
             bad=self._bad_rows.count if self._bad_rows else 0,
             kept=(self._seen.to_bytes(), self._seen_bad.to_bytes()) if overwrites else (),
             seed=self._plan.seed if overwrites else None,
@@ -335,14 +339,13 @@ class _Senders:
         flight: Flight,
         refused: Callable[[Refused], None],
         unfit: Callable[[Refused], None] | None,
-        repeated: bool,
     ) -> None:
         key_names = [key.name for key in plan.table.keys]
         self.flight = flight
         self._batches = BatchWriter(flight, key_names, unfit=unfit)
-        self._singles = SingleWriter(flight, key_names, refused=refused, unfit=unfit, repeated=repeated)
+        self._singles = SingleWriter(flight, key_names, refused=refused, unfit=unfit, repeated=True)
         self._transactions = transactions.TransactionWriter(
-            flight, key_names, refused=refused, unfit=unfit, repeated=repeated
+            flight, key_names, refused=refused, unfit=unfit, repeated=True
         )
         self._is_atomic = plan.atomic
 

@@ -99,7 +99,7 @@ def test_an_update_names_everything_by_placeholders() -> None:
         "t",
         {"id": {"S": "a"}},
         "id",
-        Change(set={"size": {"N": "1"}}, remove=["a.b"], add={"v": 1}, append={"l": [{"S": "x"}]}),
+        Change(set={"size": {"N": "1"}}, remove=["a.b"], count={"v": 0}, append={"l": [{"S": "x"}]}),
         Conditions(True, equal={"size": {"N": "1"}}, lacks={"l": [{"S": "x"}]}, at_most={"w": 2}),
     )
     assert request["UpdateExpression"] == (

@@ -138,7 +138,8 @@ def test_a_version_lets_nobody_overwrite_what_he_has_not_seen(store: Store) -> N
     with pytest.raises(VersionConflictError, match="version 1 was read and 2 is stored") as conflict:
         orders.update(theirs.model_copy(update={"note": "theirs"}))
     assert (conflict.value.expected, conflict.value.found) == (1, 2)
-    assert orders.update(first, {"total": 1}).version == 3, "a change of some fields counts too"
+    by_key = ("eve", 1)
+    assert orders.update(by_key, {"total": 1}).version == 3, "a change of some fields counts too"
     assert orders.update(first, {"total": 2}, expected_version=3) == order("eve", note="mine", total=2, version=4)
     with pytest.raises(VersionConflictError, match="version 3 was read and 4 is stored"):
         orders.update(first, {"total": 3}, expected_version=3)
@@ -146,11 +147,62 @@ def test_a_version_lets_nobody_overwrite_what_he_has_not_seen(store: Store) -> N
         orders.delete(first, expected_version=3)
     with pytest.raises(ValidationError, match="counts the versions of the item by itself"):
         orders.update(first, {"version": 9})
-    with pytest.raises(ValidationError, match="has no 'version'"):
+    with pytest.raises(VersionConflictError, match="version 4 is stored"):
         orders.update(order("eve"))
     with pytest.raises(ValidationError, match="has no version_attribute"):
         store.orders.update(first, {"total": 3}, expected_version=3)
     assert orders.delete(first, expected_version=4) is True
+
+
+def test_a_change_of_some_fields_of_a_model_is_of_the_version_that_was_read(store: Store) -> None:
+    orders = VersionedOrders(store.config())
+    orders.create(order("gus", total=1))
+    mine, theirs = orders.get_or_raise(("gus", 1)), orders.get_or_raise(("gus", 1))
+    assert orders.update(mine, {"total": 2}).version == 2
+    for act in (lambda: orders.update(theirs, {"total": 2}), lambda: orders.delete(theirs)):
+        with pytest.raises(VersionConflictError, match="version 1 was read and 2 is stored"):
+            act()
+    assert orders.update(theirs, {"total": 3}, expected_version=2).version == 3, "what is stated goes before"
+    assert orders.delete(orders.get_or_raise(("gus", 1))) is True
+
+
+@pytest.mark.parametrize("given", [{}, {"version": {"NULL": True}}])
+def test_an_item_from_before_versions_were_counted_is_changed_once(store: Store, given: dict[str, Any]) -> None:
+    plain, orders = store.orders, VersionedOrders(store.config())
+    key = {"customer_id": {"S": "hal"}, "order_id": {"N": "1"}}
+    store.server.put(plain.physical_table_name, {**key, **given})
+    for change in (lambda read: orders.update(read.model_copy(update={"note": "x"})), orders.delete):
+        mine, theirs = orders.get_or_raise(("hal", 1)), orders.get_or_raise(("hal", 1))
+        assert mine.version is None
+        assert orders.update(mine, {"total": 1}).version == 1
+        with pytest.raises(VersionConflictError, match="version 1 is stored"):
+            change(theirs)
+        store.server.put(plain.physical_table_name, {**key, **given})
+    assert orders.update(orders.get_or_raise(("hal", 1)).model_copy(update={"note": "x"})).version == 1
+    store.server.put(plain.physical_table_name, {**key, **given})
+    assert orders.delete(orders.get_or_raise(("hal", 1))) is True
+
+
+class Counted(Order):
+    version: int = 1
+
+
+class CountedOrders(VersionedOrders):
+    model_class = Counted
+
+
+def test_a_version_by_default_is_that_of_an_item_without_one(store: Store) -> None:
+    orders = CountedOrders(store.config())
+    store.orders.create(order("ivo"))
+    mine, theirs = orders.get_or_raise(("ivo", 1)), orders.get_or_raise(("ivo", 1))
+    assert orders.update(("ivo", 1), {"total": 1}).version == 2, "one more than the default"
+    for read in (mine, theirs):
+        with pytest.raises(VersionConflictError, match="version 1 was read and 2 is stored"):
+            orders.update(read, {"total": 2})
+    store.orders.create(order("ivo"), overwrite=True)
+    assert orders.update(mine.model_copy(update={"note": "mine"})).version == 2
+    with pytest.raises(VersionConflictError, match="version 1 was read and 2 is stored"):
+        orders.update(theirs, {"note": "theirs"})
 
 
 def test_of_many_writers_of_one_version_one_wins(store: Store) -> None:

@@ -84,6 +84,19 @@ def test_one_refusal_keeps_everything_as_it_was(store: Store, add: Any, error: t
     assert store.pipelines.get("never") is None
 
 
+def test_a_model_in_a_transaction_is_of_the_version_that_was_read(store: Store) -> None:
+    orders = VersionedOrders(store.config())
+    orders.create(Order(customer_id="w", order_id=1), overwrite=True)
+    mine, theirs = orders.get_or_raise(("w", 1)), orders.get_or_raise(("w", 1))
+    with Transaction() as together:
+        together.update(orders, mine, {"total": 1})
+    with pytest.raises(VersionConflictError, match="version 1 was read and 2 is stored"), Transaction() as together:
+        together.update(orders, theirs, {"total": 1})
+    with pytest.raises(VersionConflictError, match="version 1 was read and 2 is stored"), Transaction() as together:
+        together.delete(orders, theirs)
+    assert orders.get_or_raise(("w", 1)).version == 2
+
+
 def test_an_exception_in_the_block_sends_nothing(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), Transaction() as together:
         together.create(store.pipelines, pipeline("never"))

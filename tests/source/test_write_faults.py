@@ -271,6 +271,22 @@ def test_a_task_that_runs_again_after_an_error_comes_to_the_same(
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
+def test_a_write_that_its_user_runs_again_comes_to_the_same(
+    proxy: FaultyServer, case_of: Callable[..., Case], name: str
+) -> None:
+    """Nobody tells the second write of the first one, and its rows come in other batches."""
+    case = case_of(SCENARIOS[name])
+    in_bulk = name in ("puts", "deletes") or SCENARIOS[name].options.atomic
+    proxy.choose = refuse_from(1 if in_bulk else 20)
+    with pytest.raises(RequestFailedError):
+        case.run()
+    proxy.choose = honest
+    whole = pa.Table.from_batches(case.scenario.batches(case.partition)).combine_chunks().to_batches()
+    case.check(case.run(iter(whole)))
+    case.check(case.run())  # and after it has succeeded
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_task_that_runs_again_after_its_rows_ended_comes_to_the_same(
     proxy: FaultyServer, case_of: Callable[..., Case], name: str
 ) -> None:
@@ -295,8 +311,9 @@ def test_a_task_that_runs_again_after_its_rows_ended_comes_to_the_same(
 
 
 @pytest.mark.parametrize("atomic", ["false", "true"])
-def test_inserts_that_may_not_fail_are_done_once_by_a_task_that_runs_again(
-    proxy: FaultyServer, case_of: Callable[..., Case], atomic: str
+@pytest.mark.parametrize("repeated", [True, False])
+def test_inserts_that_may_not_fail_are_done_once_by_a_write_that_runs_again(
+    proxy: FaultyServer, case_of: Callable[..., Case], atomic: str, repeated: bool
 ) -> None:
     scenario = replace(SCENARIOS["atomic inserts"], options=Options("insert", atomic=atomic == "true"))
     case = case_of(scenario, conditionFailed="error")
@@ -304,9 +321,11 @@ def test_inserts_that_may_not_fail_are_done_once_by_a_task_that_runs_again(
     with pytest.raises(RequestFailedError):
         case.run()
     proxy.choose = honest
-    written = case.run(repeated=True)
+    written = case.run(repeated=repeated)
     case.check(written)
     assert written.failed == 0
+    assert 0 < written.found < written.items or atomic == "true"
+    assert f"({written.found} of them found written already)" in str(written) or not written.found
 
 
 @pytest.mark.parametrize("name", ["inserts", "conditional deletes", "atomic inserts of which some are refused"])

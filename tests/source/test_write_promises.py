@@ -116,6 +116,35 @@ def test_a_bad_row_takes_its_hundred_along(server: Server, tmp_path: Path, at_on
     assert rejected["r199"]["reason"] == "its transaction was not sent: row {id=''} can't be written"
 
 
+# ------------------------------------------------------------------------------------------------- what is there already
+
+
+@pytest.mark.parametrize("atomic", ["false", "true"])
+@pytest.mark.parametrize("options", [{"operation": "insert"}, {"operation": "update", "condition": "v = 'free'"}])
+def test_of_several_jobs_one_wins_where_their_rows_tell_them_apart(
+    server: Server, options: dict[str, str], atomic: str
+) -> None:
+    table = server.create()
+    if options["operation"] == "update":
+        server.put(table, {"id": {"S": "lock"}, "v": {"S": "free"}})
+    for _ in range(2):
+        written = write(server, table, SCHEMA, [{"id": "lock", "v": "job 1"}], atomic=atomic, **options)
+        assert written.items == 1, "a rerun has what it wants"
+    with pytest.raises(ConditionFailedError):
+        write(server, table, SCHEMA, [{"id": "lock", "v": "job 2"}], atomic=atomic, **options)
+    assert server.items(table) == [{"id": {"S": "lock"}, "v": {"S": "job 1"}}]
+
+
+def test_a_rerun_counts_only_what_is_just_as_wanted(server: Server) -> None:
+    table = server.create()
+    rows = inserts(3)
+    write(server, table, SCHEMA, rows, operation="insert")
+    server.put(table, {"id": {"S": "r001"}, "v": {"S": "x"}, "more": {"S": "by another"}})
+    server.client.delete_item(TableName=table, Key={"id": {"S": "r002"}})
+    written = write(server, table, SCHEMA, rows, operation="insert", conditionFailed="skip")
+    assert (written.items, written.found, written.failed) == (2, 1, 1)
+
+
 # ------------------------------------------------------------------------------------------------- unfit rows
 
 

@@ -186,7 +186,8 @@ def _write_together(rows: Sequence[Row], options: Options, outcome: Outcome) -> 
         operation, stored = options.operation_of(row), outcome.table.get(row["day"])
         condition = options.condition_of(operation)
         if condition and not condition.holds(stored, row):
-            refused.append(row)
+            if not is_wanted(row, stored, operation, options.nulls):
+                refused.append(row)
         elif operation == "delete":
             after.pop(row["day"], None)
         else:
@@ -196,6 +197,14 @@ def _write_together(rows: Sequence[Row], options: Options, outcome: Outcome) -> 
     else:
         outcome.items += len(rows)
         outcome.table = after
+
+
+def is_wanted(row: Row, stored: Item | None, operation: str, nulls: str) -> bool:
+    """Whether the stored item already is what the row would make of it."""
+    if stored is None or operation == "delete":
+        return stored is None and operation == "delete"
+    after = written(row, stored if operation == "update" else None, operation, nulls)
+    return same({0: after}) == same({0: stored})
 
 
 def written(row: Row, stored: Item | None, operation: str, nulls: str) -> Item:

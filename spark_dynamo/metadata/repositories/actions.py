@@ -29,13 +29,38 @@ from spark_dynamo.schema.attributes import Attribute
 from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.timezones import utcnow
 from spark_dynamo.wire.native import to_python
-from spark_dynamo.wire.same import is_done
+from spark_dynamo.wire.same import is_done, is_same
 
 __all__ = ["Action", "More", "Written", "check", "creation", "deletion", "twice", "updating"]
 
 T = TypeVar("T", bound=BaseModel)
 
 _NOTHING = "spark-dynamo: an attribute that no item has"  # DynamoDB takes no empty expression in a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The version of an item that a change is of: `number` is stored, or nothing where it may be absent.
+
+    An item from before its versions were counted has none (`number` is None), or the default of the model's field.
+    """
+
+    number: int | None
+    or_absent: bool
+
+    @property
+    def attribute(self) -> Attribute:
+        """What the counter holds where it is there."""
+        return {"NULL": True} if self.number is None else {"N": str(self.number)}
+
+    @property
+    def next(self) -> Attribute:
+        """What the change makes of it."""
+        return {"N": str((self.number or 0) + 1)}
+
+    def is_stored(self, stored: Mapping[str, Any], counter: str) -> bool:
+        """Whether an item is of that version."""
+        return is_same(stored[counter], self.attribute) if counter in stored else self.or_absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +77,31 @@ class Written(Generic[T]):
     version: str | None
     updated: str | None
     shown_in: str | None
+
+    @property
+    def counter(self) -> str:
+        """The attribute that holds the version."""
+        assert self.version is not None
+        return self.codec.attributes.field(self.version).name
+
+    @property
+    def first(self) -> int | None:
+        """The version that the model gives an item which has none: the field's default."""
+        assert self.version is not None
+        default = self.codec.model.model_fields[self.version].default
+        return default if type(default) is int else None
+
+    def known(self, item: Any, expected: int | None) -> Known | None:
+        """The version that must be stored: the one that is stated, else that of a model; None for a key alone."""
+        if expected is not None and self.version is None:
+            raise ValidationError(
+                f"expected_version is {expected!r}, and the repository of table '{self.table}' has no version_attribute: "
+                "name the field that counts versions, or give a condition"
+            )
+        if self.version is None or (expected is None and not isinstance(item, self.codec.model)):
+            return None
+        version = getattr(item, self.version) if expected is None else expected
+        return Known(version, or_absent=version in (None, self.first))
 
     def result(self, model: T) -> T:
         """The model as the caller gets it."""
@@ -95,7 +145,7 @@ class Action(Generic[T]):
     request: Request
     exists: bool | None
     model: T | None = None
-    expected: int | None = None
+    expected: Known | None = None
     condition: str | None = None
     pipeline: str | None = None
 
@@ -126,11 +176,11 @@ class Action(Generic[T]):
                     "a part of an older item can't be changed without the rest. Write it whole, or upgrade the table"
                 )
                 return MigrationError(codec.model.__name__, problem, **facts)
-        if self.expected is not None and self.written.version is not None:
-            field = codec.attributes.field(self.written.version).name
-            number = None if stored is None or field not in stored else to_python(stored[field], int)
-            if number != self.expected:
-                return VersionConflictError(table, key, self.expected, number)
+        if self.expected is not None and stored is not None:
+            counter = self.written.counter
+            if not self.expected.is_stored(stored, counter):
+                number = to_python(stored[counter], int) if counter in stored else None
+                return VersionConflictError(table, key, self.expected.number, number)
         return _not_met(table, key, self.condition, stored)
 
 
@@ -189,25 +239,17 @@ def updating(
     codec, more = written.codec, more or More()
     key = codec.key_of(item)
     text = codec.key_texts([key])[0]
-    if expected_version is not None and written.version is None:
-        raise ValidationError(
-            f"expected_version is {expected_version!r}, and the repository of table '{written.table}' has no version_attribute: "
-            "name the field that counts versions, or give a condition"
-        )
-    if changes is None:
-        encoded, expected = _whole(written, item, expected_version)
-    else:
-        encoded, expected = _partial(written, key, changes, expected_version), expected_version
+    expected = written.known(item, expected_version)
+    encoded = _whole(written, item) if changes is None else _partial(written, key, changes)
     equal: dict[str, Attribute] = {}
+    if_there: dict[str, Attribute] = {}
     at_most: dict[str, int] = {}
-    add: dict[str, int] = {}
-    if written.version is not None:
-        counter = codec.attributes.field(written.version).name
-        if expected is None:
-            add[counter] = 1
-        else:
-            equal[counter] = {"N": str(expected)}
-            encoded[counter] = {"N": str(expected + 1)}
+    count: dict[str, int] = {}
+    if expected is not None:
+        (if_there if expected.or_absent else equal)[written.counter] = expected.attribute
+        encoded[written.counter] = expected.next
+    elif written.version is not None:
+        count[written.counter] = written.first or 0
     if codec.schema_version is not None:
         if changes is None or codec.schema_version == 1:  # an item of version 1 need not say so
             at_most[VERSION] = codec.schema_version
@@ -216,20 +258,20 @@ def updating(
     removed = [name for name, value in encoded.items() if value is None]
     change = Change(
         set={name: value for name, value in encoded.items() if value is not None},
-        remove=removed or ([] if encoded or add or more.append or more.paths else [_NOTHING]),
-        add=add,
+        remove=removed or ([] if encoded or count or more.append or more.paths else [_NOTHING]),
+        count=count,
         append=more.append,
         paths=more.paths,
     )
     also = None if condition is None else codec.condition(condition, written.zone)
-    conditions = Conditions(True, equal, more.lacks, at_most, more.where, also)
+    conditions = Conditions(True, equal, more.lacks, at_most, if_there, more.where, also)
     request = update_action(written.table, orjson.Fragment(text), codec.key_names[0], change, conditions)
     pipeline = codec.pipeline_of(key, item)
     return Action("update", written, key, text, request, True, None, expected, condition, pipeline)
 
 
-def _whole(written: Written[T], model: Any, expected: int | None) -> tuple[dict[str, Attribute | None], int | None]:
-    """All attributes of a model but its key, and the version that must be stored."""
+def _whole(written: Written[T], model: Any) -> dict[str, Attribute | None]:
+    """All attributes of a model but its key."""
     codec = written.codec
     if not isinstance(model, codec.model):
         raise ValidationError(
@@ -238,20 +280,12 @@ def _whole(written: Written[T], model: Any, expected: int | None) -> tuple[dict[
     model = taken_model(model, codec.timed, written.zone)
     if written.updated is not None:
         model = model.model_copy(update={written.updated: utcnow()})
-    if written.version is not None and expected is None:
-        expected = getattr(model, written.version)
-        if expected is None:
-            raise ValidationError(
-                f"The {codec.model.__name__} has no '{written.version}', so that nobody knows what it is a change of: read it first"
-            )
     attributes = codec.item_attributes(model)
     names = [name for name in codec.attributes.schema.names if name not in codec.key_names]
-    return {**{name: attributes.get(name) for name in names}, **attributes}, expected
+    return {**{name: attributes.get(name) for name in names}, **attributes}
 
 
-def _partial(
-    written: Written[T], key: tuple[Any, ...], changes: Mapping[str, Any], expected: int | None
-) -> dict[str, Attribute | None]:
+def _partial(written: Written[T], key: tuple[Any, ...], changes: Mapping[str, Any]) -> dict[str, Attribute | None]:
     """The attributes that a partial update touches."""
     codec = written.codec
     if not isinstance(changes, Mapping):
@@ -279,19 +313,14 @@ def deletion(
     codec = written.codec
     values = codec.key_of(key)
     text = codec.key_texts([values])[0]
-    equal: dict[str, Attribute] = {}
-    if expected_version is not None:
-        if written.version is None:
-            raise ValidationError(
-                f"expected_version is {expected_version!r}, and the repository of table '{written.table}' has no version_attribute"
-            )
-        equal[codec.attributes.field(written.version).name] = {"N": str(expected_version)}
+    expected = written.known(key, expected_version)
+    held = {} if expected is None else {written.counter: expected.attribute}
+    is_plain = expected is None or not expected.or_absent
     also = None if condition is None else codec.condition(condition, written.zone)
-    request = delete_action(
-        written.table, orjson.Fragment(text), codec.key_names[0], Conditions(True, equal, also=also)
-    )
+    conditions = Conditions(True, held if is_plain else {}, if_there={} if is_plain else held, also=also)
+    request = delete_action(written.table, orjson.Fragment(text), codec.key_names[0], conditions)
     pipeline = codec.pipeline_of(values, key)
-    return Action("delete", written, values, text, request, True, None, expected_version, condition, pipeline)
+    return Action("delete", written, values, text, request, True, None, expected, condition, pipeline)
 
 
 def check(written: Written[T], key: Any, condition: str | None, exists: bool) -> Action[T]:

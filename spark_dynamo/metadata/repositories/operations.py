@@ -232,7 +232,8 @@ class Operations(ABC, Generic[T]):
         is written; attributes that the model doesn't know stay.
 
         Raises ItemNotFoundError where there is no such item; VersionConflictError where the model has a `version_attribute` and
-        another version is stored than the model's, or than `expected_version` says; ConditionFailedError where `condition`, a
+        another version is stored than the model's, with `changes` too, or than `expected_version` says (a key alone asks for
+        none, a model without a version for an item without); ConditionFailedError where `condition`, a
         predicate in Spark's SQL about the stored item, is not true; MigrationError where some attributes of an item of an older
         schema version were to be changed.
 
@@ -245,7 +246,8 @@ class Operations(ABC, Generic[T]):
     def delete(self, key: Any, *, condition: str | None = None, expected_version: int | None = None) -> Steps[bool]:
         """Delete the item with that key; False where there was none.
 
-        Raises VersionConflictError and ConditionFailedError as `update` does, where there is one.
+        Raises VersionConflictError and ConditionFailedError as `update` does, where there is one: a model stands for its version,
+        too.
         """
         written = self.written(None)
         return (yield from delete(written, key, condition=condition, expected_version=expected_version))

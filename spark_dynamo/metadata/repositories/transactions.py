@@ -72,7 +72,7 @@ class _Actions:
         condition: str | None = None,
         expected_version: int | None = None,
     ) -> None:
-        """Delete an item, which there must be."""
+        """Delete an item, which there must be; of a model's version, where it has a `version_attribute`."""
         self._add(
             repository, deletion(repository.written(None), key, condition=condition, expected_version=expected_version)
         )
