@@ -18,6 +18,7 @@ from spark_dynamo.aws.pages import Chain, fetch_pages
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.errors import (
     AccessDeniedError,
+    ConnectionError,
     InvalidResponseError,
     RequestFailedError,
     TableNotFoundError,
