@@ -18,6 +18,7 @@ from botocore.exceptions import HTTPClientError
 from spark_dynamo.errors import shorten
 
 _LARGEST = 64_000_000  # bytes; DynamoDB gives 16 MB at most
+_NEAR = 4_000  # bytes; an error that is told further from both ends lacks what was asked for all the same
 _PLAIN = frozenset({"", "identity"})
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 # an attribute of that name has an object for its value, and the quotes inside a string are escaped
@@ -77,11 +78,11 @@ def received(status: int, headers: Mapping[str, str], body: bytes, url: str) -> 
     if crc32 is not None:
         _check_crc32(crc32, body, content)
     if status < 300:
-        if crc32 is None and content.lstrip().startswith(
-            b"{"
-        ):  # DynamoDB always gives it, so that its pages are not parsed here
+        # DynamoDB always gives the CRC32, so that its pages are not parsed here
+        if crc32 is None and content.lstrip().startswith(b"{"):
             _parsed(content)
-        return 400 if b'"__type"' in content and _ERROR.search(content) else status, content
+        ends = content if len(content) < 2 * _NEAR else content[:_NEAR] + b"\n" + content[-_NEAR:]
+        return 400 if _ERROR.search(ends) else status, content
     return status, _error_body(status, headers, content, url)
 
 

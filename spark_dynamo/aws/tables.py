@@ -131,7 +131,7 @@ def describe_table(client: DynamoDBClient, name: str) -> TableDescription:
     Raises TableNotFoundError, AccessDeniedError, RequestFailedError or ConnectionError.
     """
     with named_errors(client, name):
-        return _whole_description(name, client.describe_table(TableName=name)["Table"])
+        return _whole_description(name, client.describe_table(TableName=name), "Table")
 
 
 def create_table(
@@ -164,7 +164,7 @@ def create_table(
             **throughput,
             **{parameter: requests for parameter, requests in lists.items() if requests},
         )
-        return _whole_description(name, response["TableDescription"])
+        return _whole_description(name, response, "TableDescription")
 
 
 def ensure_table(
@@ -329,9 +329,9 @@ def _show_index(index: Index) -> str:
     return f"{_show_keys(index.partition_key, index.sort_key)}, {index.kind}, projection {index.projection}"
 
 
-def _whole_description(name: str, table: Mapping[str, Any]) -> TableDescription:
+def _whole_description(name: str, answer: Mapping[str, Any], field: str) -> TableDescription:
     try:
-        return _description(table)
+        return _description(answer[field])
     except (IndexError, KeyError) as error:
         raise InvalidResponseError(name, f"the description of the table lacks {error}", error) from error
 
