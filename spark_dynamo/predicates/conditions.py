@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from spark_dynamo.predicates.ranges import EXISTS, Domain, Interval, Wire, intersection, prefixed, union
 from spark_dynamo.predicates.tree import Path, RowValue
@@ -14,6 +14,7 @@ from spark_dynamo.predicates.tree import Path, RowValue
 LONGEST, MOST_OPERATORS = 4096, 300
 
 _MOST_OPERANDS = 100  # of one IN
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -35,31 +36,38 @@ class Placeholders:
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, str] = ("#n", ":v")
+    _known: dict[tuple[object, ...], str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._known = {("name", name): placeholder for placeholder, name in self.names.items()}
+        self._known |= {("row", column): placeholder for placeholder, column in self.rows.items()}
+        self._known |= {("value", *value.items()): placeholder for placeholder, value in self.values.items()}
 
     def name(self, attribute: str) -> str:
         """The placeholder of an attribute's name."""
-        return _placeholder(self.names, self.prefix[0], attribute)
+        return self._placeholder(self.names, self.prefix[0], attribute, ("name", attribute))
 
     def value(self, value: Wire | None) -> str:
         """The placeholder of a value; None is the NULL of DynamoDB."""
-        return _placeholder(self.values, self.prefix[1], _attribute_value(value))
+        stored = _attribute_value(value)
+        return self._placeholder(self.values, self.prefix[1], stored, ("value", *stored.items()))
 
     def row_value(self, column: str) -> str:
         """The placeholder of a column of the row."""
-        return _placeholder(self.rows, ":r", column)
+        return self._placeholder(self.rows, ":r", column, ("row", column))
 
     def copy(self) -> Placeholders:
         """The same placeholders, to add to on trial."""
         return replace(self, names=dict(self.names), values=dict(self.values), rows=dict(self.rows))
 
+    def take(self, trial: Placeholders) -> None:
+        """What a copy has come to have, as one's own."""
+        self.names, self.values, self.rows, self._known = trial.names, trial.values, trial.rows, trial._known
 
-def _placeholder(known: dict[str, Any], prefix: str, meaning: object) -> str:
-    for placeholder, other in known.items():
-        if other == meaning:
-            return placeholder
-    placeholder = f"{prefix}{len(known)}"
-    known[placeholder] = meaning
-    return placeholder
+    def _placeholder(self, used: dict[str, _T], prefix: str, meaning: _T, key: tuple[object, ...]) -> str:
+        placeholder = self._known.setdefault(key, f"{prefix}{len(used)}")
+        used.setdefault(placeholder, meaning)
+        return placeholder
 
 
 _ALL_DIGITS = Context(prec=38)

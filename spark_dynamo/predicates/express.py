@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from heapq import heapify, heappop, heappush
 
 from pyspark.sql.types import (
     ArrayType,
@@ -82,31 +83,38 @@ def filter_expression(
     if isinstance(piece, bool):
         return None
     conjuncts: list[Piece] = list(piece.pieces) if isinstance(piece, Both) else [piece]
-    lengths = [_length(conjunct) for conjunct in conjuncts]
-    while conjuncts:
-        if sum(lengths) <= LONGEST:
+    largest_first = [(-_length(conjunct), place) for place, conjunct in enumerate(conjuncts)]
+    heapify(largest_first)
+    total = -sum(length for length, _ in largest_first)
+    while largest_first:
+        if total <= LONGEST:
             trial = placeholders.copy()
-            whole = Both(tuple(conjuncts))
+            whole = Both(tuple(conjuncts[place] for place in sorted(place for _, place in largest_first)))
             text = render(whole, trial)
             if len(text) <= LONGEST and operators(whole) <= MOST_OPERATORS:
-                placeholders.names, placeholders.values = trial.names, trial.values
+                placeholders.take(trial)
                 return text
-        largest = lengths.index(max(lengths))
-        shorter = _coarser(conjuncts[largest])
-        conjuncts[largest : largest + 1] = shorter
-        lengths[largest : largest + 1] = [_length(conjunct) for conjunct in shorter]
+        length, place = heappop(largest_first)
+        total += length
+        shorter = _coarser(conjuncts[place])
+        if shorter is not None:
+            conjuncts[place] = shorter
+            heappush(largest_first, (-_length(shorter), place))
+            total += _length(shorter)
     return None
 
 
 def _length(conjunct: Piece) -> int:
+    if isinstance(conjunct, Within) and conjunct.path.tag and len(conjunct.domain.intervals or ()) > LONGEST:
+        return LONGEST + 1  # whatever the values are
     return len(render(conjunct, Placeholders())) + len(_AND)
 
 
-def _coarser(piece: Piece) -> list[Piece]:
+def _coarser(piece: Piece) -> Piece | None:
     """A shorter piece that says less: the range around many values; else nothing."""
     if isinstance(piece, Within) and len(piece.domain.intervals or ()) > 1 and piece.domain.hull:
-        return [replace(piece, domain=Domain.of(piece.domain.hull))]
-    return []
+        return replace(piece, domain=Domain.of(piece.domain.hull))
+    return None
 
 
 # -------------------------------------------------------------------------------------- what must hold of an item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -140,3 +141,30 @@ def test_values_are_written_as_dynamodb_takes_them(dynoxide_server: Server) -> N
             ExpressionAttributeValues=placeholders.values,
         )
         assert answer["Count"] == 1, text
+
+
+def test_equal_values_share_a_placeholder_however_many_there_are() -> None:
+    """By a search for each it would take hours."""
+    placeholders = Placeholders({"#n0": "a"}, {":v0": {"N": "1"}})
+    first = [placeholders.value(Decimal(number)) for number in range(40_000)]
+    assert [placeholders.value(Decimal(number)) for number in range(40_000)] == first
+    assert len(set(first)) == len(placeholders.values) == 40_000
+    assert first[1] == ":v0"
+    assert placeholders.name("a") == "#n0"
+    trial = placeholders.copy()
+    assert trial.value("x") not in placeholders.values
+    assert trial.value(Decimal(7)) == first[7]
+
+
+def test_of_very_many_conditions_the_shortest_are_kept_in_their_order() -> None:
+    texts = [f"s NOT LIKE '%{number}%'" for number in range(2_000)]
+    expression = said(" AND ".join(["n = 7", *texts, "b"]))
+    assert expression is not None
+    assert len(expression) < 4_096
+    assert expression.startswith("n = 7 AND ")
+    assert expression.endswith(" AND b = True")
+
+
+def test_of_very_many_values_that_are_left_out_that_there_is_one_remains() -> None:
+    conditions = " AND ".join(f"n <> {number}" for number in range(6_000))
+    assert said(conditions) == "attribute_type(n, N)"

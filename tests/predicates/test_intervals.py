@@ -25,7 +25,7 @@ from pyspark.sql.types import (
 
 from spark_dynamo.predicates.intervals import ALL, EXISTS, NOTHING, Domain, Interval, domain_of
 from spark_dynamo.predicates.parse import parse_predicate
-from spark_dynamo.predicates.ranges import prefixed
+from spark_dynamo.predicates.ranges import intersection, prefixed
 
 SCHEMA = (
     StructType()
@@ -208,3 +208,28 @@ def test_a_prefix_ends_before_the_next_character(prefix: str, end: str | None) -
     assert interval.high == end
     assert prefix in interval
     assert prefix + "\U0010ffff" * 3 in interval
+
+
+def test_an_intersection_of_very_many_domains_is_found_by_one_sort() -> None:
+    """By pairs of intervals it would take hours."""
+    numbers = [Decimal(number) for number in range(20_000)]
+    rest = intersection(Domain.all_but([number]) for number in numbers)
+    assert rest == Domain.all_but(numbers)
+    assert numbers[10_000] not in rest
+    assert Decimal("10000.5") in rest
+    assert rest & Domain.points(numbers) == NOTHING
+    assert rest & Domain.points([*numbers[1:], Decimal("0.5")]) == Domain.points([Decimal("0.5")])
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.booleans(), st.booleans()), max_size=4), st.data())
+def test_an_intersection_holds_what_all_domains_hold(
+    bounds: list[tuple[int, int, bool, bool]], data: st.DataObject
+) -> None:
+    spans = [Interval(Decimal(low), Decimal(high), first, last) for low, high, first, last in bounds]
+    more = data.draw(st.lists(st.sampled_from([EXISTS, ALL, NOTHING, Domain.of(below(D(3)), above(D(3)))]), max_size=2))
+    domains = [*more, *(Domain.of(span, above(D(5))) for span in spans)]
+    found = intersection(domains)
+    for half in range(-1, 15):
+        assert (D(half) / 2 in found) is all(D(half) / 2 in domain for domain in domains)
+    if found.intervals is not None:
+        assert Domain.of(*found.intervals) == found

@@ -6,7 +6,7 @@ import dataclasses
 import gc
 import statistics
 import time as clock
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Optional
 from uuid import UUID
@@ -170,6 +170,36 @@ def test_unions_as_variant(annotation: Any, values: list[Any]) -> None:
         if value == datetime(2024, 1, 1, 5):
             found = found.replace(tzinfo=None)  # it counted as UTC
         assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "becomes"),
+    [
+        (timedelta | int, 1, "timedelta"),
+        (Decimal | timedelta, timedelta(seconds=90), "Decimal"),
+        (Literal[1, 2] | Literal["1"], "1", "Literal"),
+        (date | Literal["2024-01-01"], "2024-01-01", "date"),
+    ],
+)
+def test_a_text_that_would_come_back_as_another_value_is_loud(annotation: Any, value: Any, becomes: str) -> None:
+    with pytest.raises(ValueError, match=f"^x is .*, which would come back as .*{becomes}"):
+        back(annotation, value, TEXT)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (timedelta | int, timedelta(seconds=1)),
+        (Decimal | timedelta, Decimal("1.5")),
+        (Literal[1, 2] | Literal["1"], 2),
+        (Literal[1, 2] | Literal["x"], "x"),
+        (bool | int, 1),
+        (int | float, 1.5),
+    ],
+)
+def test_a_text_that_only_one_arm_reads_comes_back(annotation: Any, value: Any) -> None:
+    found = back(annotation, value, TEXT)
+    assert (found, type(found)) == (value, type(value))
 
 
 def test_a_variant_that_would_come_back_as_another_type_is_loud() -> None:

@@ -181,6 +181,13 @@ def _arm_of(place: Place, arms: list[_Arm], value: Any) -> _Arm:
     raise ValueError(f"{place.path} is {shorten(repr(value))}, which none of its types takes")
 
 
+def _refuse_change(place: Place, arm: _Arm, value: Any, found: tuple[_Arm, Any] | None) -> None:
+    """Raise ValueError where a value of one arm would be read as another value, of another arm."""
+    if found is None or (found[0] is not arm and found[1] != value):
+        as_what = "nothing" if found is None else f"{name_of(found[0].annotation)} {shorten(repr(found[1]))}"
+        raise ValueError(f"{place.path} is {shorten(repr(value))}, which would come back as {as_what}")
+
+
 # ---------------------------------------------------------------------------------------------------- VARIANT
 
 
@@ -189,9 +196,7 @@ def _variant(place: Place, arms: list[_Arm]) -> Node:
         arm = _arm_of(place, arms, value)
         attribute = arm.form.write(value)
         found = _read(arms, attribute)
-        if found is None or (found[0] is not arm and found[1] != value):
-            as_what = "nothing" if found is None else f"{name_of(found[0].annotation)} {shorten(repr(found[1]))}"
-            raise ValueError(f"{place.path} is {shorten(repr(value))}, which would come back as {as_what}")
+        _refuse_change(place, arm, value, found)
         return dump_variant(attribute)
 
     def load(pair: Mapping[str, bytes]) -> Any:
@@ -232,22 +237,35 @@ def _text(place: Place, arms: list[_Arm]) -> Node:
     for arm in arms:
         if not is_leaf(arm.node.data_type) or arm.form.tag == "B":
             raise place.refuse(f"{name_of(arm.annotation)} is no text. Use a policy with scalar_unions='variant'")
-    has_text = any(arm.node.data_type == StringType() and not arm.node.load for arm in arms)
+    has_text = any(
+        arm.node.data_type == StringType() and not arm.node.load and arm.node.members is None for arm in arms
+    )
 
-    def dump(value: Any) -> str:
-        ((_, payload),) = _arm_of(place, arms, value).form.write(value).items()
+    def write(arm: _Arm, value: Any) -> str:
+        ((_, payload),) = arm.form.write(value).items()
         return payload if isinstance(payload, str) else str(payload).lower()
 
-    def load(text: str) -> Any:
-        for arm in () if has_text else arms:
+    def read(text: str) -> tuple[_Arm, Any] | None:
+        for arm in arms:
             payload = text == "true" if arm.form.tag == "BOOL" and text in ("true", "false") else text
             try:
                 value = arm.adapter.validate_python(arm.form.read({arm.form.tag: payload}))
-                if dump(value) == text:
-                    return value
+                if write(_arm_of(place, arms, value), value) == text:
+                    return arm, value
             except _UNFIT:
                 continue
+        return None
+
+    def dump(value: Any) -> str:
+        arm = _arm_of(place, arms, value)
+        text = write(arm, value)
+        if not has_text:
+            _refuse_change(place, arm, value, read(text))
         return text
+
+    def load(text: str) -> Any:
+        found = None if has_text else read(text)
+        return text if found is None else found[1]
 
     return Node(
         place.path,
