@@ -10,7 +10,7 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from spark_dynamo.commands.options import take_raw
 from spark_dynamo.commands.output import Rows, escape, show, show_record, to_json
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -88,12 +89,63 @@ def test_csv_is_read_back_by_the_csv_module(capsys: pytest.CaptureFixture[str]) 
     assert second == ["two\nlines", *[""] * (len(ROW) - 1)]
 
 
-@pytest.mark.parametrize("text", ["a\rb", "\r", "a\r\n", "\n\r\nb", "a,b", 'a"\r'])
-def test_csv_quotes_whatever_ends_a_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def raw() -> Iterator[None]:
+    """As a command that was given `--raw`."""
+    take_raw(True)
+    yield
+    take_raw(False)
+
+
+@pytest.mark.usefixtures("raw")
+@pytest.mark.parametrize("text", ["a\rb", "\r", "a\r\n", "\n\r\nb", "a,b", 'a"\r', "=1+1", "\x1b[2J"])
+def test_raw_csv_has_each_text_as_it_is_and_quotes_whatever_ends_a_line(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     show([{"a": text, "b": "x"}, {"a": "y"}], ["a", "b"], "csv")
     printed = capsys.readouterr().out
     assert list(csv.reader(io.StringIO(printed, newline=""))) == [["a", "b"], [text, "x"], ["y", ""]]
     assert printed.endswith("\ny,\n")
+
+
+def csv_cells(value: object, capsys: pytest.CaptureFixture[str], column: str = "a") -> list[str]:
+    """Header and value of one cell in a pipe."""
+    show([{column: value, "b": None}], [column, "b"], "csv")
+    return [row[0] for row in csv.reader(io.StringIO(capsys.readouterr().out, newline=""))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+a", "-a", "@SUM(A1)", "=", "\t=1", "\r=1", "\n=1", "\uff1d1", "+1+1", "-2+3*cmd|' /C x'!A0", "+1 2"],
+)
+def test_no_text_is_a_formula_in_a_spreadsheet(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert csv_cells(text, capsys)[1][0] == "'"
+    assert csv_cells("x", capsys, text)[0][0] == "'"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [-5, Decimal("-1.50"), Decimal("-1E-30"), -2.5e-7, "-5", "+49", float("-inf"), "a=b", "a@b.example", "'=", ""],
+)
+def test_numbers_and_other_texts_have_no_apostrophe(value: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert csv_cells(value, capsys)[1] == str(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("a\x9bb\x00", "a\\x9bb\\x00"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\rb", "a\\rb"),
+        ("two\r\nlines\tand\nmore", "two\r\nlines\tand\nmore"),
+    ],
+)
+def test_csv_in_a_pipe_has_nothing_that_a_terminal_obeys(
+    text: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert csv_cells(text, capsys)[1] == shown
+    assert csv_cells("x", capsys, text)[0] == shown
 
 
 def test_no_rows(capsys: pytest.CaptureFixture[str]) -> None:

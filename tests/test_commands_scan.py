@@ -244,6 +244,14 @@ def test_a_metadata_table_has_the_columns_of_its_model(moto_server: Server) -> N
     }
 
 
+def test_csv_has_no_formula_unless_it_is_raw(local_server: Server) -> None:
+    table = local_server.create()
+    local_server.put(table, {"id": {"S": "=1+1"}})
+    given = ["scan", table, "-o", "csv", "--endpoint-url", local_server.endpoint, "--region", "us-east-1"]
+    for more, expected in (([], "id\n'=1+1\n"), (["--raw"], "id\n=1+1\n"), ([], "id\n'=1+1\n")):
+        assert CliRunner().invoke(app, [*given, *more], env=ENVIRONMENT).stdout == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

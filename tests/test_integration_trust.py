@@ -11,7 +11,13 @@ import pytest
 
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.integration import SparkDynamoDBIntegration, allow_models, allow_reject_places, trust
+from spark_dynamo.integration import (
+    SparkDynamoDBIntegration,
+    allow_models,
+    allow_reject_places,
+    log_pipeline_run_from_spark,
+    trust,
+)
 from spark_dynamo.metadata.models import PipelineConfig, TableConfig
 from spark_dynamo.metadata.tables import create_tables
 
@@ -206,3 +212,10 @@ def test_a_table_of_files_leads_s3a_nowhere_else(pipelines: SparkDynamoDBIntegra
     name = table(pipelines, "csv", read_options={"header": True, "fs.s3a.endpoint": "evil.example"})
     with pytest.raises(ConfigurationError, match=f"'{name}'.*sets fs.s3a.endpoint to 'evil.example'"):
         pipelines.get_table_read_options(name)
+
+
+def test_the_log_of_somebody_elses_run_has_no_secret(pipelines: SparkDynamoDBIntegration) -> None:
+    snapshot = {"db.password": "hidden text", "limit": 5, "note": "it is hidden text"}
+    run_id = log_pipeline_run_from_spark("p", config=pipelines.config, config_snapshot=snapshot)
+    stored = pipelines.logs_repo.get_or_raise(run_id).config_snapshot
+    assert stored == {"db.password": "**********", "limit": 5, "note": "it is **********"}

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from spark_dynamo.errors import ConfigurationError
 
+logger = logging.getLogger(__name__)
+
+_REAL_KEY = re.compile(r"Credential=(?:AKIA|ASIA)[A-Z0-9]{12,}/")  # what AWS's key ids look like; `local` is none
+_warned: set[str] = set()  # hosts, once in a process
 _UNSENDABLE = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 _UNSENDABLE_SENTENCE = (
     "AWS credentials have a line break or another character that no HTTP header can hold, as a file's last line break: "
@@ -29,3 +36,28 @@ def _look(request: Any, **_: Any) -> None:
     for value in request.headers.values():
         if _UNSENDABLE.search(value.decode("latin-1") if isinstance(value, bytes) else str(value)):
             raise unsendable()
+    _warn_where_readable(request)
+
+
+def _warn_where_readable(request: Any) -> None:
+    """Warn once of each host that gets requests of real keys where all between can read and change them."""
+    place = urlsplit(request.url)
+    host = place.hostname or ""
+    if place.scheme != "http" or host in _warned or _is_loopback(host):
+        return
+    authorization = request.headers.get("Authorization", "")
+    text = authorization.decode("latin-1") if isinstance(authorization, bytes) else authorization
+    if _REAL_KEY.search(text):
+        _warned.add(host)
+        logger.warning(
+            "Requests with AWS keys go to %s by plain http: whoever is on the way reads and changes items, and sees session "
+            "tokens. Use https there, or keys that are none of AWS's",
+            host,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

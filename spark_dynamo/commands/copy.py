@@ -16,6 +16,7 @@ from spark_dynamo.commands.options import (
     Output,
     Place,
     Profile,
+    Raw,
     Region,
     Stage,
     TablePrefix,
@@ -71,6 +72,7 @@ def copy(
         str | None, typer.Option(metavar="TEXT", help="First part of these names.", rich_help_panel=_TO)
     ] = None,
     output: Output = "table",
+    raw: Raw = False,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -18,6 +19,7 @@ Format: TypeAlias = Literal["table", "json", "csv"]
 Stage: TypeAlias = Literal["dev", "staging", "prod"]
 
 _WHERE = "Where and how"
+_raw: ContextVar[bool] = ContextVar("spark_dynamo_raw", default=False)
 _COMPLETION_SECONDS = 1.0  # a shell that waits longer for names is worse than one without
 
 EndpointUrl: TypeAlias = Annotated[
@@ -53,6 +55,28 @@ Output: TypeAlias = Annotated[
     Format,
     typer.Option("--output", "-o", help="A table for people, a JSON array, or CSV with a header."),
 ]
+
+
+def take_raw(given: bool) -> bool:
+    """Keep what the command that runs was given as `--raw`, for `is_raw`."""
+    _raw.set(given)
+    return given
+
+
+# each command with an `output` has it, and `commands.output` asks `is_raw`
+Raw: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="CSV with each text as it is: spreadsheets run formulas in it, and terminals obey control characters.",
+        callback=take_raw,
+    ),
+]
+
+
+def is_raw() -> bool:
+    """Whether the command that runs was given `--raw`."""
+    return _raw.get()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Rows on standard output: a table for people, JSON or CSV for programs; nothing else is ever written there.
 
 JSON has every digit of a number, times in ISO 8601, binaries as base64 text, sets as sorted arrays. In CSV, a value with parts
-is JSON text; nothing, which JSON calls null, and the empty text look the same there. Characters that a terminal would obey
-are shown as escapes on a terminal, and in JSON always.
+is JSON text; nothing, which JSON calls null, and the empty text look the same there. A text that a spreadsheet would take for a
+formula has an apostrophe before it. Characters that a terminal would obey are shown as escapes, in CSV with the exception of line
+breaks and tabs where it is piped. With `--raw`, piped CSV has each text as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from spark_dynamo.commands.options import Format
+from spark_dynamo.commands.options import Format, is_raw
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +31,11 @@ __all__ = ["Rows", "escape", "show", "show_record", "to_json"]
 _READABLE = 20  # characters: a wider column may be folded down to that
 _GAP = 2  # between the columns
 # what orjson leaves as it is, and a terminal does not: controls, and marks that turn the direction of text
-_OBEYED = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_MARKS = "\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+_OBEYED = re.compile(f"[{_MARKS}]")
+_OBEYED_IN_CSV = re.compile(f"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f{_MARKS}]")
+_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE | re.ASCII)
 _INT64 = 2**63
 
 
@@ -213,8 +218,22 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
     text = _Lines()
     writer = csv.writer(text, lineterminator="\r\n")
     for row in rows:
-        writer.writerow([escape(cell) for cell in row] if sys.stdout.isatty() else row)
+        writer.writerow([_csv_cell(cell) for cell in row])
     return text.getvalue()
+
+
+def _csv_cell(cell: str) -> str:
+    """A cell's text as the one who gets it can take it: no formula, nothing to obey."""
+    is_piped = not sys.stdout.isatty()
+    if is_piped and is_raw():
+        return cell
+    if _FORMULA.match(cell) and not is_raw() and not _NUMBER.fullmatch(cell):
+        cell = f"'{cell}"
+    return _OBEYED_IN_CSV.sub(_text_escape, cell) if is_piped else escape(cell)
+
+
+def _text_escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def _write(text: str) -> None:

@@ -16,6 +16,7 @@ from spark_dynamo.commands.options import (
     Format,
     Output,
     Profile,
+    Raw,
     Region,
     TablePrefix,
     config_from,
@@ -70,6 +71,7 @@ def list_runs(
     ] = None,
     timezone: Timezone = None,
     output: Output = "table",
+    raw: Raw = False,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,
@@ -111,6 +113,7 @@ def list_runs(
 @listing.command("reap", epilog="Example: spark-dynamo runs reap --environment prod")
 def reap_runs(
     output: Output = "table",
+    raw: Raw = False,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,
@@ -154,6 +157,7 @@ def run(
     ] = 2.0,
     timezone: Timezone = None,
     output: Output = "table",
+    raw: Raw = False,
     pipeline_id: Annotated[
         str | None,
         typer.Option(

@@ -21,6 +21,7 @@ from spark_dynamo.commands.options import (
     Region,
     TableName,
     TablePrefix,
+    take_raw,
 )
 from spark_dynamo.commands.output import Rows, show_record, to_json
 
@@ -69,7 +70,10 @@ def scan(
     raw: Annotated[
         bool,
         typer.Option(
-            "--raw", help='With --output json: items in DynamoDB JSON, {"id":{"S":"a"}}, which tells sets and binaries.'
+            "--raw",
+            help='With --output json: items in DynamoDB JSON, {"id":{"S":"a"}}, which tells sets and binaries. With csv: each '
+            "text as it is, also what spreadsheets run as a formula.",
+            callback=take_raw,
         ),
     ] = False,
     output: Output = "table",
@@ -87,8 +91,8 @@ def scan(
     """
     from spark_dynamo.source.item_read import plan_items
 
-    if raw and output != "json":
-        raise typer.BadParameter("needs --output json beside it", param_hint="--raw")
+    if raw and output == "table":
+        raise typer.BadParameter("needs --output json or csv beside it", param_hint="--raw")
     place = Place(endpoint_url, region, profile, environment, table_prefix)
     more = {"filter": filter, "index": index, "consistentRead": consistent_read, "maxReadUnits": max_read_units}
     options = place.options(table, **more)
@@ -100,7 +104,7 @@ def scan(
     started = time.monotonic()
     with Rows(output) as rows, closing(read.texts()) as texts:
         pages = (page.to_pylist() for page in texts)
-        if raw:
+        if raw and output == "json":
             for page in pages:
                 rows.add_texts(page)
         elif output == "json":

@@ -12,6 +12,7 @@ from spark_dynamo.commands.options import (
     Output,
     Place,
     Profile,
+    Raw,
     Region,
     TableName,
     TablePrefix,
@@ -32,6 +33,7 @@ def schema(
         int | None, typer.Option(help="How many items are read to infer a schema; 1000 by default.")
     ] = None,
     output: Output = "table",
+    raw: Raw = False,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,

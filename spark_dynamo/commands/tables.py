@@ -13,6 +13,7 @@ from spark_dynamo.commands.options import (
     Output,
     Place,
     Profile,
+    Raw,
     Region,
     TableName,
     TablePrefix,
@@ -60,6 +61,7 @@ def create(
         str | None, typer.Option(metavar="NAME", help="The attribute at whose epoch seconds items expire.")
     ] = None,
     output: Output = "table",
+    raw: Raw = False,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,
@@ -97,6 +99,7 @@ def create(
 def list_all(
     starts_with: Annotated[str, typer.Option(metavar="TEXT", help="Only tables whose names begin so.")] = "",
     output: Output = "table",
+    raw: Raw = False,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,
@@ -116,6 +119,7 @@ def list_all(
 def describe(
     table: TableName,
     output: Output = "table",
+    raw: Raw = False,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,

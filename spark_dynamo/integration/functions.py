@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spark_dynamo.config import DynamoDBConfig
+from spark_dynamo.errors.masking import masked
 from spark_dynamo.integration.facade import SparkDynamoDBIntegration
 from spark_dynamo.integration.sessions import base_settings, session_with
 from spark_dynamo.integration.settings import setting_texts
@@ -56,10 +57,13 @@ def log_pipeline_run_from_spark(
 ) -> str:
     """Store the log of a run that somebody else looks after, and give the run's id; `fields` are those of PipelineRunLog.
 
-    Its status is running where no other is given. For a run of this program `pipeline_run_context` does all of it.
+    Its status is running where no other is given; secrets in its `config_snapshot` become stars. For a run of this program
+    `pipeline_run_context` does all of it.
 
     >>> run_id = log_pipeline_run_from_spark("sales", created_by="airflow", status="running")  # doctest: +SKIP
     """
     run_id = fields.pop("run_id", None) or uuid.uuid4().hex
+    if "config_snapshot" in fields:
+        fields["config_snapshot"] = masked(fields["config_snapshot"])
     SparkDynamoDBIntegration(config).logs_repo.create_run_log(run_id, pipeline_id, trigger_type, **fields)
     return run_id

@@ -179,7 +179,7 @@ class Rejects:
         with self._lock:
             if self._file is None:
                 self._path = self._place.new_file()
-                self._file = self._path.open("xb")
+                self._file = _own_file(self._path)
             self._file.write(line + b"\n")
             self.count += 1
 
@@ -273,6 +273,11 @@ class _Table:
             fingerprint = hash(line)
             yield item_of_line(line, keys, f"{self.origin}/{seen[fingerprint]}").decode()
             seen[fingerprint] += 1
+
+
+def _own_file(path: Path) -> IO[bytes]:
+    """A new file that nobody but this user may read: rows are in it."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _temporary_file() -> Path:

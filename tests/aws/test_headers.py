@@ -1,9 +1,11 @@
-"""Credentials that no header can hold end in one sentence, at once, which does not show them."""
+"""Credentials that no header can hold end in one sentence, at once, which does not show them; real ones by http are told of."""
 
 from __future__ import annotations
 
+import logging
 import pickle
 import traceback
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import HTTPClientError
 
-from spark_dynamo.aws import objects
+from spark_dynamo.aws import headers, objects
 from spark_dynamo.aws.client import Connection, dynamodb_client, raw_client
 from spark_dynamo.aws.failures import explain, is_transient
 from spark_dynamo.aws.requests import Requests
@@ -110,3 +112,50 @@ def test_a_header_of_somebody_elses_that_cannot_be_sent_is_in_no_traceback(make:
                 describe_table(client, "t")
         assert server.requests == []
     assert "hidden-" not in shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key_id", "is_told"),
+    [("AKIAIOSFODNN7EXAMPLE", True), ("ASIAIOSFODNN7EXAMPLE", True), ("local", False), ("AKIA", False)],
+)
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda place: Requests(place, "t").send("Scan", b"{}"),
+        lambda place: dynamodb_client(place).list_tables(),
+    ],
+    ids=["raw", "boto3"],
+)
+def test_real_keys_that_go_to_another_machine_by_plain_http_are_told_of_once(
+    key_id: str,
+    is_told: bool,
+    send: Callable[[Connection], object],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(headers, "_warned", set())
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with scripted_server(lambda operation, request: Reply({})) as server:
+        monkeypatch.setenv("http_proxy", server.endpoint)  # it stands for the other machine
+        place = replace(server.connection, endpoint_url=f"http://{uuid.uuid4().hex}.example:8000", access_key_id=key_id)
+        with caplog.at_level(logging.WARNING, headers.__name__):
+            send(place)
+            send(place)
+        assert len(server.requests) == 2
+    told = [record.getMessage() for record in caplog.records if record.name == headers.__name__]
+    assert len(told) == int(is_told)
+    assert all(".example by plain http" in line and key_id not in line for line in told)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_nothing_is_told_of_real_keys_that_stay_on_this_machine(
+    host: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headers, "_warned", set())
+    with scripted_server(lambda operation, request: Reply({})) as server:
+        url = server.endpoint.replace("127.0.0.1", host)
+        Requests(replace(server.connection, endpoint_url=url, access_key_id="AKIAIOSFODNN7EXAMPLE"), "t").send(
+            "Scan", b"{}"
+        )
+    assert [record for record in caplog.records if record.name == headers.__name__] == []

@@ -7,6 +7,8 @@ import gzip
 import json
 import os
 import pickle
+import stat
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from spark_dynamo.aws.objects import s3_client
 from spark_dynamo.aws.single_write import Refused
 from spark_dynamo.errors import InvalidItemError, OptionError
 from spark_dynamo.source.reject_lines import item_of_line, line_of_bad_row, line_of_refusal
-from spark_dynamo.source.rejects import Destination, Rejects
+from spark_dynamo.source.rejects import _MARK, Destination, Rejects
 from spark_dynamo.wire.encode import ItemEncoder
 from spark_dynamo.wire.items import RawItemEncoder
 from spark_dynamo.wire.sizes import LARGEST_ITEM, item_size
@@ -278,6 +280,20 @@ def test_lines_appear_together_when_they_are_published(kept: _Kept) -> None:
         assert rejects.count == 2
     assert kept.names() == [NAME]
     assert kept.content(NAME) == b'{"n":1}\n{"n":2}\n'
+
+
+def test_files_of_rejected_rows_are_for_their_user_alone(
+    kept: _Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with kept.open() as rejects:
+        rejects.add(b"{}")
+        (under_way,) = [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith(_MARK)]
+        assert stat.S_IMODE(under_way.stat().st_mode) == 0o600
+        rejects.publish()
+    for file in tmp_path.rglob("part-*"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert kept.names() == [NAME]
 
 
 def test_nothing_is_left_of_a_task_that_fails_or_rejects_nothing(kept: _Kept) -> None:
