@@ -136,7 +136,7 @@ def test_real_keys_that_go_to_another_machine_by_plain_http_are_told_of_once(
     monkeypatch.setattr(headers, "_warned", set())
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    with scripted_server(lambda operation, request: Reply({})) as server:
+    with scripted_server(lambda operation, request: Reply({"Items": [], "TableNames": []})) as server:
         monkeypatch.setenv("http_proxy", server.endpoint)  # it stands for the other machine
         place = replace(server.connection, endpoint_url=f"http://{uuid.uuid4().hex}.example:8000", access_key_id=key_id)
         with caplog.at_level(logging.WARNING, headers.__name__):
@@ -153,7 +153,7 @@ def test_nothing_is_told_of_real_keys_that_stay_on_this_machine(
     host: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(headers, "_warned", set())
-    with scripted_server(lambda operation, request: Reply({})) as server:
+    with scripted_server(lambda operation, request: Reply({"Items": []})) as server:
         url = server.endpoint.replace("127.0.0.1", host)
         Requests(replace(server.connection, endpoint_url=url, access_key_id="AKIAIOSFODNN7EXAMPLE"), "t").send(
             "Scan", b"{}"
