@@ -76,7 +76,7 @@ def test_a_server_that_takes_its_time_takes_no_longer_than_the_patience(trouble:
     with scripted_server(lambda operation, request: next(answers)) as server:
         requests = patient(server)
         if not is_first:
-            requests.send("Scan", b'{"TableName":"t"}')
+            patient(server, patience=60.0).send("Scan", b'{"TableName":"t"}')  # making a client takes its time
         started = time.monotonic()
         with pytest.raises(
             ConnectionError, match=r"no whole answer within 1\.0 s.* requestTimeout for how long each time"

@@ -302,7 +302,7 @@ def test_equal_keys_are_an_error_wherever_the_rows_do_different_things(moto_serv
         older.write(iter([pa.record_batch({"id": ["b", "b"], "v": [1, 2]})]))
     plain = writer(moto_server, table, BY_COLUMN, operation="delete", condition="v < 7", conditionFailed="skip")
     written = plain.write(iter([changes(("b", 1, None), ("b", 2, None))]))
-    assert (written.failed, written.duplicates) == (1, 1)
+    assert (written.items, written.found, written.failed, written.duplicates) == (1, 1, 0, 1), "there is no such item"
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])
