@@ -13,8 +13,9 @@ from pyspark.sql.datasource import WriterCommitMessage
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.source.receipts import Execution
 from spark_dynamo.source.write_plan import WritePlan
-from spark_dynamo.source.write_task import WriteTask, Written
+from spark_dynamo.source.write_task import WriteTask
 from spark_dynamo.source.writer import EPOCH, finish, give_up
+from spark_dynamo.source.written import Written
 
 try:
     from pyspark.sql.datasource import DataSourceStreamArrowWriter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import TypeAlias
@@ -14,13 +14,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql.datasource import WriterCommitMessage
 
 from spark_dynamo.aws import transactions
 from spark_dynamo.aws.batch_write import DELETE, PUT, BatchWriter
 from spark_dynamo.aws.budget import write_budget
 from spark_dynamo.aws.flight import Flight
-from spark_dynamo.aws.ledger import Ledger
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.single_write import Refused, SingleWriter, key_of_action, reason_of
 from spark_dynamo.errors import ConditionFailedError, DuplicateKeyError, InvalidItemError, show_key
@@ -28,11 +26,11 @@ from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.source.duplicates import SeenKeys
 from spark_dynamo.source.fingerprints import Fingerprints, Flags
 from spark_dynamo.source.key_texts import key_texts, possible_key_texts
-from spark_dynamo.source.receipts import Execution
 from spark_dynamo.source.reject_lines import line_of_bad_row, line_of_refusal
 from spark_dynamo.source.rejects import Destination
 from spark_dynamo.source.write_plan import OPERATIONS, WritePlan
 from spark_dynamo.source.write_rows import OperationRows
+from spark_dynamo.source.written import Written
 from spark_dynamo.wire import types
 from spark_dynamo.wire.apart import Apart, Rows
 from spark_dynamo.wire.encode import key_of
@@ -40,58 +38,6 @@ from spark_dynamo.wire.reference import bare
 
 _Bytes: TypeAlias = bytes  # fingerprints; the class that tells of them has a field `bytes`
 _BYTES_PER_SLICE = 8_000_000
-
-
-@dataclass
-class Written(WriterCommitMessage):
-    """What one task wrote, or all of them together.
-
-    >>> print(Written(items=1_200, bytes=530_000, units=1_200.0, requests=48, retries=1, failed=3))
-    1,200 items, 0.5 MB, 1,200 units; 48 requests, 1 repeated; rows not written: 3 whose condition failed
-
-    `items` were put, updated or deleted, or `found` as their rows want them where a condition failed; `bytes` are those of
-    request bodies, `units` the write units that DynamoDB says it consumed. `duplicates` were dropped as option duplicates says,
-    `failed` are rows whose condition failed, `bad` those that DynamoDB can't take, each with the rows of its transaction. For an
-    overwrite, `kept` has the fingerprints of the rows' keys. `ledger` is the plan's, which the commit of a stream would not find
-    otherwise; `execution` is what the run's log calls it by.
-    """
-
-    items: int = 0
-    bytes: int = 0
-    units: float = 0.0
-    requests: int = 0
-    retries: int = 0
-    duplicates: int = 0
-    failed: int = 0
-    bad: int = 0
-    found: int = 0
-    kept: tuple[_Bytes, ...] = field(default=(), repr=False)
-    seed: _Bytes | None = field(default=None, repr=False)
-    ledger: Ledger | None = field(default=None, repr=False)
-    execution: Execution | None = field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        found = f" ({self.found:,} of them found written already)" if self.found else ""
-        done = f"{self.items:,} items{found}, {self.bytes / 1e6:,.1f} MB, {self.units:,.0f} units"
-        sent = f"{self.requests:,} requests, {self.retries:,} repeated"
-        odd = (
-            f"{self.duplicates:,} dropped as duplicates",
-            f"{self.failed:,} whose condition failed",
-            f"{self.bad:,} that DynamoDB can't take",
-        )
-        odd_counts = (self.duplicates, self.failed, self.bad)
-        left = ", ".join(words for words, count in zip(odd, odd_counts, strict=True) if count)
-        return f"{done}; {sent}" + (f"; rows not written: {left}" if left else "")
-
-    @classmethod
-    def total(cls, messages: Iterable[WriterCommitMessage | None]) -> Written:
-        """The sums over all tasks that ended well."""
-        written = [message for message in messages if isinstance(message, Written)]
-        sums = {one.name: sum(getattr(message, one.name) for message in written) for one in fields(cls)[:9]}
-        kept = tuple(part for message in written for part in message.kept)
-        seed = next((message.seed for message in written if message.seed), None)
-        execution = next((message.execution for message in written if message.execution), None)
-        return cls(**sums, kept=kept, seed=seed, execution=execution)
 
 
 @dataclass(frozen=True, slots=True)

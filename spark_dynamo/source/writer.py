@@ -13,7 +13,8 @@ from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
 from spark_dynamo.source.overwrite import delete_others
 from spark_dynamo.source.receipts import Execution, Receipt, leave_receipt
 from spark_dynamo.source.write_plan import WritePlan
-from spark_dynamo.source.write_task import WriteTask, Written
+from spark_dynamo.source.write_task import WriteTask
+from spark_dynamo.source.written import Written
 from spark_dynamo.telemetry import facts
 
 logger = logging.getLogger(__name__)
