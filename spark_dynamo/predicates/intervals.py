@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
 from spark_dynamo.predicates.ranges import ALL, EXISTS, NOTHING, Domain, Interval, intersection, prefixed, union
-from spark_dynamo.predicates.stored import stored_values
+from spark_dynamo.predicates.stored import HOLDS, stored_values
 from spark_dynamo.predicates.tree import (
     And,
     ColumnComparison,
@@ -80,20 +79,11 @@ def _domain(node: Node, column: str, truth: bool) -> Domain:
     return EXISTS if any(path.steps for path in touched) or len(touched) > 1 else found
 
 
-_HOLDS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
 def fits_null_size(node: Node, truth: bool) -> bool:
     """Whether a leaf about the size of a null collection may be that, for in some sessions such a size is -1."""
     match node:
         case Comparison(Size(), op, value):
-            return _HOLDS[op](-1, value) is truth
+            return HOLDS[op](-1, value) is truth
         case In(Size(), values):
             return (-1 in values) is truth
         case Known(Size(), value):

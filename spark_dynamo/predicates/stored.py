@@ -25,7 +25,7 @@ from spark_dynamo.predicates.tree import Moment, Path, Value
 
 Op: TypeAlias = str  # one of = <> < <= > >=
 
-_HOLDS: dict[Op, Callable[[Any, Any], bool]] = {
+HOLDS: dict[Op, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "<>": operator.ne,
     "<": operator.lt,
@@ -39,7 +39,7 @@ _BOUNDED_BELOW, _BOUNDED_ABOVE = ("=", ">", ">="), ("=", "<", "<=")
 def stored_values(path: Path, op: Op, value: Value) -> Domain:
     """The stored values for which `path op value` may be TRUE; all others make it FALSE or UNKNOWN."""
     if isinstance(value, bool):
-        return Domain.points([flag for flag in (False, True) if _HOLDS[op](flag, value)])
+        return Domain.points([flag for flag in (False, True) if HOLDS[op](flag, value)])
     if isinstance(value, float) and isinstance(path.kind, DoubleType | FloatType):
         return _floats(op, value, narrow=isinstance(path.kind, FloatType))
     if isinstance(value, Moment):

@@ -256,15 +256,21 @@ def refuse_from(number: int, fault: str = "AccessDeniedException") -> Callable[[
     return choose
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_a_task_that_runs_again_after_an_error_comes_to_the_same(
-    proxy: FaultyServer, case_of: Callable[..., Case], name: str
-) -> None:
+def failed_midway(proxy: FaultyServer, case_of: Callable[..., Case], name: str) -> Case:
+    """A case whose write was refused when some of it was done."""
     case = case_of(SCENARIOS[name])
     in_bulk = name in ("puts", "deletes") or SCENARIOS[name].options.atomic
     proxy.choose = refuse_from(1 if in_bulk else 20)
     with pytest.raises(RequestFailedError):
         case.run()
+    return case
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_task_that_runs_again_after_an_error_comes_to_the_same(
+    proxy: FaultyServer, case_of: Callable[..., Case], name: str
+) -> None:
+    case = failed_midway(proxy, case_of, name)
     changed = case.found() != case.expected(SCENARIOS[name].items)
     assert changed  # the first attempt did something
     proxy.choose = honest
@@ -276,11 +282,7 @@ def test_a_write_that_its_user_runs_again_comes_to_the_same(
     proxy: FaultyServer, case_of: Callable[..., Case], name: str
 ) -> None:
     """Nobody tells the second write of the first one, and its rows come in other batches."""
-    case = case_of(SCENARIOS[name])
-    in_bulk = name in ("puts", "deletes") or SCENARIOS[name].options.atomic
-    proxy.choose = refuse_from(1 if in_bulk else 20)
-    with pytest.raises(RequestFailedError):
-        case.run()
+    case = failed_midway(proxy, case_of, name)
     proxy.choose = honest
     whole = pa.Table.from_batches(case.scenario.batches(case.partition)).combine_chunks().to_batches()
     case.check(case.run(iter(whole)))
