@@ -25,8 +25,10 @@ _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _ERROR = re.compile(rb'"__type"\s*:\s*"')
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_ASKED_UNITS = b'"ReturnConsumedCapacity":"TOTAL"'
-_ASKED_ITEM = b'"ReturnValues":"ALL_NEW"'
+# boto3 puts spaces behind its colons, our own requests have none
+_ASKED_UNITS = re.compile(rb'"ReturnConsumedCapacity": ?"TOTAL"')
+_ASKED_ITEM = re.compile(rb'"ReturnValues": ?"ALL_NEW"')
+_ASKED_COUNT = re.compile(rb'"Select": ?"COUNT"')
 _WRITTEN = ("ConsumedCapacity", "Attributes", "ItemCollectionMetrics")
 _READ: Mapping[str, tuple[str, ...]] = {  # what makes up nearly all of an answer, so that it is not parsed here
     "Scan": ("Items",),
@@ -49,7 +51,12 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {  # one of which is there
     "DescribeTimeToLive": ("TimeToLiveDescription",),
     "UpdateTimeToLive": ("TimeToLiveSpecification",),
 }
-_LISTS = frozenset({"CancellationReasons", "ThrottlingReasons", "TableNames"})
+_LISTS = ("CancellationReasons", "ThrottlingReasons")
+_KINDS: Mapping[str, tuple[type, ...]] = {  # of fields that are no objects
+    **dict.fromkeys((*_LISTS, "Items", "TableNames"), (list,)),
+    "Count": (int,),
+    "ConsumedCapacity": (dict, list),
+}
 
 
 class CorruptAnswerError(HTTPClientError):
@@ -90,11 +97,14 @@ def check_answer(operation: str, request: bytes, body: bytes, endpoint: str | No
     """Raise CorruptAnswerError where the body has not what DynamoDB answers to such a request."""
     _check_object(body, endpoint)
     expected = _FIELDS.get(operation, ())
-    if _ASKED_ITEM in request:
+    if _ASKED_ITEM.search(request):
         expected = ("Attributes",)
-    elif "ConsumedCapacity" in expected and _ASKED_UNITS not in request:
+    elif operation in {"Scan", "Query"} and _ASKED_COUNT.search(request):
+        expected = ("Count",)
+    elif "ConsumedCapacity" in expected and not _ASKED_UNITS.search(request):
         expected = ()
-    if operation in _READ and (not expected or any(b'"%s"' % field.encode() in body for field in expected)):
+    bulk = operation in _READ and expected != ("Count",)
+    if bulk and (not expected or any(b'"%s"' % field.encode() in body for field in expected)):
         return
     answer = _parsed(body)
     if expected and all(answer.get(field) is None for field in expected):
@@ -106,9 +116,7 @@ def check_answer(operation: str, request: bytes, body: bytes, endpoint: str | No
 
 
 def _check_kind(field: str, value: Any) -> None:
-    kinds: tuple[type, ...] = (list,) if field in _LISTS else (dict,)
-    if field == "ConsumedCapacity":
-        kinds = (dict, list)
+    kinds = _KINDS.get(field, (dict,))
     inner = value.values() if field == "UnprocessedItems" and isinstance(value, dict) else ()
     if (value is not None and not isinstance(value, kinds)) or not all(isinstance(entries, list) for entries in inner):
         raise CorruptAnswerError(f"its {field} is {shorten(repr(value))}, which DynamoDB never answers")

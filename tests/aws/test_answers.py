@@ -143,6 +143,31 @@ def test_an_error_under_a_status_of_success_is_that_error(way: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("call", "request_of", "honest", "lie"),
+    [
+        ("scan", {"Select": "COUNT"}, {"Count": 5, "ScannedCount": 5}, {}),
+        (
+            "query",
+            {"Select": "COUNT", "KeyConditionExpression": "id = id"},
+            {"Count": 0, "ScannedCount": 0},
+            {"Items": []},
+        ),
+        ("scan", {"Select": "COUNT"}, {"Count": 5, "ScannedCount": 5}, {"Count": []}),
+        ("scan", {}, {"Items": [], "Count": 0}, {"Count": 0}),
+        ("put_item", {"Item": {}, "ReturnConsumedCapacity": "TOTAL"}, {"ConsumedCapacity": {}}, {}),
+        ("update_item", {"Key": {}, "ReturnValues": "ALL_NEW"}, {"Attributes": {}}, {}),
+    ],
+)
+def test_boto3s_own_calls_are_repeated_until_they_get_what_they_asked_for(
+    call: str, request_of: dict[str, Any], honest: dict[str, Any], lie: dict[str, Any]
+) -> None:
+    answers = iter([Reply(lie), Reply(honest)])
+    with scripted_server(lambda *_: next(answers)) as server:
+        answer = getattr(dynamodb_client(server.connection), call)(TableName="t", **request_of)
+    assert {name: answer[name] for name in honest} == honest
+
+
+@pytest.mark.parametrize(
     ("operation", "body", "lie"),
     [
         ("Scan", "{}", b"{}"),
