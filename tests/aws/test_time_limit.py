@@ -226,8 +226,11 @@ def test_what_passes_at_a_server_of_this_machine_has_all_the_patience(
     trouble: Reply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests_module, "PATIENCE_LOCAL", 0.1)
-    with scripted_server(lambda operation, request: trouble) as server:
+    answers = itertools.chain([Reply({"Items": []})], itertools.repeat(trouble))
+    with scripted_server(lambda operation, request: next(answers)) as server:
+        patient(server, patience=60.0).send("Scan", b'{"TableName":"t"}')  # making a client takes its time
         started = time.monotonic()
-        with pytest.raises(RequestFailedError):
+        # on a busy machine the last request, which has little time left, may be one without an answer
+        with pytest.raises((RequestFailedError, ConnectionError)):
             patient(server).send("Scan", b'{"TableName":"t"}')
         assert time.monotonic() - started > PATIENCE * 0.9
