@@ -8,10 +8,7 @@ Signing, endpoints and credentials are botocore's in both. Clients are never pic
 from __future__ import annotations
 
 import os
-import socket
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -19,7 +16,6 @@ from weakref import WeakKeyDictionary
 
 import boto3
 import botocore.session
-from botocore.awsrequest import AWSHTTPConnection, AWSHTTPConnectionPool, AWSHTTPSConnection, AWSHTTPSConnectionPool
 from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
@@ -30,12 +26,14 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError
 from botocore.parsers import ResponseParser, ResponseParserFactory
 
+from spark_dynamo.aws import internals, renewal
 from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.answers import check_answer, received
+from spark_dynamo.aws.connections import HTTPPool, HTTPSPool
 from spark_dynamo.aws.failures import explain
 from spark_dynamo.aws.headers import watch
+from spark_dynamo.aws.internals import without
 from spark_dynamo.aws.once import once_per_process
-from spark_dynamo.aws.renewal import Renewal
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.errors.masking import check_no_login
 from spark_dynamo.telemetry import debug_logging
@@ -59,8 +57,7 @@ RAW_OPERATIONS = (
 CONNECT_TIMEOUT = 10.0  # seconds
 _AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _RAW_OUTPUTS = frozenset(f"{operation}Output" for operation in RAW_OPERATIONS)
-_renewals: WeakKeyDictionary[Any, Renewal] = WeakKeyDictionary()
-_under_way: dict[int, Any] = {}  # by thread: the connection of the raw request that it has under way
+_renewals: WeakKeyDictionary[Any, renewal.Renewal] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,18 +196,19 @@ def _client(connection: Connection, raw: bool) -> Any:
         for operation in RAW_OPERATIONS:
             client.meta.events.register(f"provide-client-params.dynamodb.{operation}", _keep_body)
             client.meta.events.register(f"before-call.dynamodb.{operation}", _put_body)
-        # botocore makes the endpoint's by the session's factory, but this one, which reads errors for `aws.sending`, by its own
-        client._response_parser = _RawParserFactory().create_parser("json")
-        client._endpoint.http_session._pool_classes_by_scheme.update(http=_HTTPPool, https=_HTTPSPool)
-    client._endpoint._send = _checked(client._endpoint._send, raw)
-    _renewals[client] = Renewal(client, lambda: _session(connection).get_credentials())
-    client.meta.events.register("needs-retry.dynamodb", _renewals[client].repeat)
+        with without("requests under way are not broken off, but end by their own time limits"):
+            internals.use_pools(client, http=HTTPPool, https=HTTPSPool)
+    with without("answers to requests about single items and tables are taken as botocore takes them"):
+        internals.watch_answers(client, lambda send: _checked(send, raw))
+    with without(renewal.OTHERWISE):
+        _renewals[client] = renewal.Renewal(internals.signer_of(client), lambda: _session(connection).get_credentials())
+        client.meta.events.register("needs-retry.dynamodb", _renewals[client].repeat)
     return client
 
 
-def renewal_of(client: Any) -> Renewal:
-    """What renews the credentials of a client that was made here."""
-    return _renewals[client]
+def renewed(client: Any, answer: Mapping[str, Any]) -> bool:
+    """Whether an error's answer to a client that was made here says that its credentials have expired, and it has others now."""
+    return client in _renewals and _renewals[client].renewed(answer)
 
 
 def _checked(send: Callable[[Any], Any], raw: bool) -> Callable[[Any], Any]:
@@ -233,22 +231,14 @@ def _checked(send: Callable[[Any], Any], raw: bool) -> Callable[[Any], Any]:
     return checked
 
 
-def interrupt(threads: Iterable[threading.Thread]) -> None:
-    """Break the connections on which those threads have raw requests under way; the requests fail at once."""
-    for thread in threads:
-        connection = _under_way.get(thread.ident or 0)
-        for sock in (getattr(connection, "sock", None), getattr(connection, "noted", None)):
-            if isinstance(sock, socket.socket):
-                with suppress(OSError):  # it is closed already
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # that of TLS would pull the rug from under a reader
-
-
 def _session(connection: Connection) -> botocore.session.Session:
     session = botocore.session.Session(profile=connection.profile)
     watch(session)
     if connection.region:
         session.set_config_variable("region", connection.region)
-    if connection.access_key_id and connection.secret_access_key:
+    if connection.role_arn:
+        _assume_role(session, connection, connection.role_arn)
+    elif connection.access_key_id and connection.secret_access_key:
         session.set_credentials(connection.access_key_id, connection.secret_access_key, connection.session_token)
     elif connection.is_loopback and not connection.profile:
         session.get_component("credential_provider").remove("iam-role")  # no local server wants a machine's role
@@ -256,28 +246,26 @@ def _session(connection: Connection) -> botocore.session.Session:
             session.set_credentials("local", "local")
     if connection.is_loopback and session.get_config_variable("region") is None:
         session.set_config_variable("region", "us-east-1")
-    if connection.role_arn:
-        _assume_role(session, connection, connection.role_arn)
     return session
 
 
 def _assume_role(session: botocore.session.Session, connection: Connection, role_arn: str) -> None:
     """Make the session act as the role, with credentials that renew themselves in long jobs."""
-    source = session.get_credentials()
+    own = _session(replace(connection, role_arn=None))
+    source = own.get_credentials()
     if source is None:
         raise botocore.exceptions.NoCredentialsError
     arguments = {"RoleSessionName": connection.role_session_name}
     if connection.external_id:
         arguments["ExternalId"] = connection.external_id
     fetcher = AssumeRoleCredentialFetcher(
-        client_creator=session.create_client,
+        client_creator=own.create_client,
         source_credentials=source,
         role_arn=role_arn,
         extra_args=arguments,
     )
     credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
     session.register_component("credential_provider", CredentialResolver([_Ready(credentials)]))
-    vars(session)["_credentials"] = None  # nothing public makes a session forget what it has loaded
 
 
 class _Ready(CredentialProvider):
@@ -291,45 +279,6 @@ class _Ready(CredentialProvider):
 
     def load(self) -> DeferredRefreshableCredentials:
         return self._credentials
-
-
-class _Followed:
-    """A pool of connections that notes which thread uses which of them."""
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        connection = super()._get_conn(timeout)  # type: ignore[misc]
-        _under_way[threading.get_ident()] = connection
-        return connection
-
-    def _put_conn(self, conn: Any) -> None:
-        _under_way.pop(threading.get_ident(), None)
-        super()._put_conn(conn)  # type: ignore[misc]
-
-
-class _Noted:
-    """A connection that notes its socket: Python's HTTP client forgets that of an answer after which the server closes it."""
-
-    noted: socket.socket | None = None
-
-    def connect(self) -> None:
-        super().connect()  # type: ignore[misc]
-        self.noted = getattr(self, "sock", None)
-
-
-class _HTTPConnection(_Noted, AWSHTTPConnection):  # type: ignore[misc]
-    pass
-
-
-class _HTTPSConnection(_Noted, AWSHTTPSConnection):  # type: ignore[misc]
-    pass
-
-
-class _HTTPPool(_Followed, AWSHTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(_Followed, AWSHTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
 
 
 class _RawParserFactory(ResponseParserFactory):

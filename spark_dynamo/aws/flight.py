@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from spark_dynamo.aws.client import interrupt
+from spark_dynamo.aws.connections import interrupt
 from spark_dynamo.aws.requests import Requests, Stopped
 from spark_dynamo.errors import ConditionFailedError, DynamoDBWrapperError, UnwrittenItemsError
 

@@ -10,19 +10,23 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from spark_dynamo.aws.internals import credentials_of, exchange_credentials, without
+
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
+OTHERWISE = "expired credentials are not asked for once more"
 _TRUSTED = 5.0  # seconds for which an answer of the provider holds, for all threads that wait for it
 
 
 class Renewal:
-    """The credentials of one client, for botocore's event `needs-retry`; `find` asks their provider."""
+    """The credentials of one client's signer, for botocore's event `needs-retry`; `find` asks their provider."""
 
-    def __init__(self, client: Any, find: Callable[[], Any]) -> None:
-        self._signer = client._request_signer
+    def __init__(self, signer: Any, find: Callable[[], Any]) -> None:
+        self._signer = signer
         self._find = find
         self._lock = threading.Lock()
         self._asked_at = -math.inf
@@ -43,14 +47,10 @@ class Renewal:
             return self._has_others
 
     def _ask(self) -> bool:
-        before = self._signer._credentials
-        try:
+        with without(OTHERWISE), suppress(BotoCoreError, ClientError):  # the request's own error says what is wrong
+            before = credentials_of(self._signer)
             found = self._find()
-            if found is None or (
-                before is not None and found.get_frozen_credentials() == before.get_frozen_credentials()
-            ):
-                return False
-        except (BotoCoreError, ClientError):  # the request's own error says what is wrong
-            return False
-        self._signer._credentials = found
-        return True
+            if found is not None and found.get_frozen_credentials() != before:
+                exchange_credentials(self._signer, found)
+                return True
+        return False

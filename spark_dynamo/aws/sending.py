@@ -13,25 +13,36 @@ import hashlib
 import hmac
 import http.client
 import logging
+import os
 import re
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from botocore import xform_name
 from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError, ReadTimeoutError
+from botocore.parsers import create_parser
 
+from spark_dynamo.aws import internals
 from spark_dynamo.aws.answers import received
-from spark_dynamo.aws.client import Connection, raw_client, renewal_of
+from spark_dynamo.aws.client import Connection, raw_client, renewed
+from spark_dynamo.aws.internals import without
 from spark_dynamo.aws.once import once_per_process
+from spark_dynamo.errors import ConfigurationError, shorten
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_SWITCH = "SPARK_DYNAMO_REQUESTS"
+_OWN, _BOTOCORE = "own", "botocore"
+_OTHERWISE = "botocore itself sends each request, which takes more CPU time"
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=.+/\d{8}/(?P<scope>.+)/aws4_request, SignedHeaders=(?P<names>.+), Signature=\w+"
 )
@@ -58,7 +69,8 @@ class Sender:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._sent = threading.local()
-        self._models: dict[tuple[str, str], _Model | None] = {}
+        self._models: dict[tuple[str, str], _Model | None] = {}  # None: copies would not be what botocore makes
+        self._makes_copies = _is_wanted()
         client.meta.events.register("before-send.dynamodb", self._remember)
 
     def send(self, operation: str, routing: Mapping[str, Any], table: str, body: bytes) -> bytes:
@@ -66,30 +78,51 @@ class Sender:
 
         Raises what botocore raises.
         """
-        credentials = _credentials(self._client)
-        model = self._models.get((operation, table))
-        is_current = model is not None and model.credentials == credentials
-        if model is not None and is_current:
+        found = self._known(self._model_with_connection, operation, table)
+        if found is not None:
+            model, connection = found
             try:
-                answer = model.send(body)
+                return model.send(connection, body)
             except ClientError as error:
-                if not renewal_of(self._client).renewed(error.response):
+                if not renewed(self._client, error.response):
                     raise
-                answer, credentials, is_current = None, _credentials(self._client), False
-            if answer is not None:
-                return answer
+        credentials = self._known(self._credentials)
         self._sent.request = None
-        parsed = self._client._make_api_call(operation, {**routing, "RawBody": body})
+        content: bytes = getattr(self._client, xform_name(operation))(**routing, RawBody=body)["Body"]
         request, self._sent.request = self._sent.request, None
-        if (operation, table) not in self._models or (model is not None and not is_current):
-            made = _model_of(self._client, operation, request, credentials)
-            if made is not None or _credentials(self._client) == credentials:  # else they were renewed in this moment
-                self._models[operation, table] = made
-        content: bytes = parsed["Body"]
+        self._known(self._learn, operation, table, request, credentials)
         return content
 
     def _remember(self, request: Any, **_: Any) -> None:
         self._sent.request = request
+
+    def _known(self, ask: Callable[..., T], *arguments: Any) -> T | None:
+        """What a function finds in botocore; None from the first time on that something is not as expected there."""
+        if self._makes_copies:
+            with without(_OTHERWISE):
+                return ask(*arguments)
+            self._makes_copies = False
+        return None
+
+    def _credentials(self) -> Any:
+        return internals.credentials_of(internals.signer_of(self._client))
+
+    def _model_with_connection(self, operation: str, table: str) -> tuple[_Model, Any] | None:
+        model = self._models.get((operation, table))
+        if model is None or model.credentials != self._credentials():
+            return None
+        connection = internals.take_open(model.pool)
+        return None if connection is None else (model, connection)
+
+    def _learn(self, operation: str, table: str, request: Any, credentials: Any) -> None:
+        """Keep the model of a request that botocore has just sent with those credentials, if there is no such model."""
+        if (operation, table) in self._models:
+            model = self._models[operation, table]
+            if model is None or model.credentials == credentials:
+                return
+        made = _model_of(self._client, operation, request, credentials)
+        if made is not None or self._credentials() == credentials:  # else they were renewed in this moment
+            self._models[operation, table] = made
 
 
 def sender(connection: Connection) -> Sender:
@@ -115,11 +148,8 @@ class _Model:
     headers: Mapping[str, str] = field(repr=False)  # a session token is among them
     signed: tuple[tuple[str, str], ...]  # names in lower case and as they are in the headers
 
-    def send(self, body: bytes) -> bytes | None:
-        """The answer's body, None where no connection is open; raises what botocore raises."""
-        connection = self._open_connection()
-        if connection is None:
-            return None
+    def send(self, connection: Any, body: bytes) -> bytes:
+        """The answer's body; the connection is an open one of the pool, and is given back. Raises what botocore raises."""
         keep = False
         try:
             moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -142,7 +172,8 @@ class _Model:
         finally:
             if not keep:
                 connection.close()
-            self.pool._put_conn(connection)
+            with without(_OTHERWISE):
+                internals.give_back(self.pool, connection)
         status, content = received(status, headers, content, self.url)
         if status >= 300:
             raise self._error(status, headers, content)
@@ -170,19 +201,9 @@ class _Model:
         )
         return headers
 
-    def _open_connection(self) -> Any:
-        """A connection on which a request can be sent at once; None where botocore must open one first."""
-        if self.pool.pool is None:  # it is closed
-            return None
-        connection = self.pool._get_conn()
-        if connection.sock is not None:
-            return connection
-        self.pool._put_conn(connection)
-        return None
-
     def _error(self, status: int, headers: Mapping[str, str], content: bytes) -> Exception:
         """The error that botocore makes of an answer."""
-        parser, service = self.client._response_parser, self.client.meta.service_model
+        parser, service = create_parser("json"), self.client.meta.service_model
         operation = service.operation_model(self.operation)
         response = {
             "status_code": status,
@@ -199,21 +220,22 @@ class _Model:
         return cast("Exception", self.client.exceptions.from_code(code)(parsed, self.operation))
 
 
-def _credentials(client: Any) -> Any:
-    """The credentials that a request is signed with now, None where it is not signed; lets them renew themselves."""
-    own = client._request_signer._credentials
-    return own and own.get_frozen_credentials()
+def _is_wanted() -> bool:
+    wanted = os.environ.get(_SWITCH) or _OWN
+    if wanted not in {_OWN, _BOTOCORE}:
+        raise ConfigurationError(
+            f"The environment variable {_SWITCH} is {shorten(repr(wanted))}; it takes {_OWN} (which also holds where it is not "
+            f"set) and {_BOTOCORE}"
+        )
+    return wanted == _OWN
 
 
 def _model_of(client: Any, operation: str, request: Any, credentials: Any) -> _Model | None:
     """The model of a request that botocore has made, None where copies of it would not be what botocore makes."""
-    session = client._endpoint.http_session
-    place = urlsplit(request.url)
-    proxy = session._proxy_config.proxy_url_for(request.url)
+    place, pool = urlsplit(request.url), internals.pool_of(client, request.url)
     headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()}
     authorization = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
-    is_plain = request.method == "POST" and session._get_request_target(request.url, proxy) == "/"
-    if authorization is None or not is_plain or _strangers(client, operation):
+    if authorization is None or pool is None or request.method != "POST" or _strangers(client, operation):
         logger.debug("botocore sends each %s, as something unusual is set up", operation)
         return None
     headers |= {"Host": place.netloc.lower().removesuffix(_DEFAULT_PORTS[place.scheme]), **_SENT_BY_HTTP}
@@ -222,7 +244,7 @@ def _model_of(client: Any, operation: str, request: Any, credentials: Any) -> _M
         client=client,
         operation=operation,
         url=request.url,
-        pool=session._get_connection_manager(request.url, proxy).connection_from_url(request.url),
+        pool=pool,
         credentials=credentials,
         scope=authorization["scope"],
         headers=headers,
@@ -237,11 +259,10 @@ def _model_of(client: Any, operation: str, request: Any, credentials: Any) -> _M
 def _strangers(client: Any, operation: str) -> list[Any]:
     """What others than botocore and this package want to do with each request."""
     known = ("botocore.", "boto3.", "spark_dynamo.")
-    found = client.meta.events._emitter._handlers
     return [
         handler
         for hook in _HOOKS
-        for handler in found.prefix_search(f"{hook}.dynamodb.{operation}")
+        for handler in internals.handlers_of(client, f"{hook}.dynamodb.{operation}")
         if not str(getattr(handler, "__module__", "")).startswith(known)
     ]
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from botocore.exceptions import ReadTimeoutError
 
-from spark_dynamo.aws.client import interrupt
+from spark_dynamo.aws.connections import interrupt
 
 _LOOK_SECONDS = 0.1
 _IDLE_LOOKS = 50  # without any request, until the thread ends

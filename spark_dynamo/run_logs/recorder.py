@@ -22,7 +22,7 @@ from weakref import WeakSet
 
 import orjson
 
-from spark_dynamo.aws.client import interrupt
+from spark_dynamo.aws.connections import interrupt
 from spark_dynamo.aws.failures import is_transient
 from spark_dynamo.errors import DynamoDBWrapperError, ItemError, RequestFailedError, SchemaError, ValidationError
 from spark_dynamo.run_logs.missed import MissedLogs

@@ -1,12 +1,22 @@
 """How the process, a thread or a notebook's cell ended, for a run that nothing bounds: `Outcome`.
 
-* An exception that ends the process is found in `sys.last_value`, where Python puts it whatever `sys.excepthook` is.
-* One that ends a thread comes by `threading.excepthook`, whose former hook is called as ever.
-* `sys.exit`, `exit` and `quit` mark the SystemExit that they raise. Python drops one that nobody catches when no frame is left
-  on the main thread's stack, one that was caught while there is some. From Python 3.12 on, `sys.monitoring` (PEP 669) shows
-  those that `raise SystemExit(1)` makes, too; before, it can be seen only that the program did not come to its end, and such a
-  run is lost, as its exit code is told to nobody. `os._exit` leaves the run's lease to run out.
-* In IPython, and so in Jupyter and Databricks, errors stay in their cell: the last cell that ended counts.
+While there is an open `Outcome`, and no longer, this module puts hooks into the interpreter. Each calls what was there before it,
+never raises, and changes nothing but what is known of the end:
+
+| what | how | to see |
+|---|---|---|
+| `threading.excepthook` | replaced | an exception that ends a thread |
+| `sys.exit`, and `Quitter.__call__` behind `exit` and `quit` | replaced | exit codes: the SystemExit gets a mark |
+| `sys.monitoring`, event `PY_UNWIND` (PEP 669, from Python 3.12 on) | one of four free tool ids | those of `raise SystemExit(1)` |
+| IPython's `pre_run_cell` and `post_run_cell` | registered | errors that stay in their cell; the last one that ended counts |
+
+An exception that ends the process needs no hook: Python puts it into `sys.last_value`, whatever `sys.excepthook` is. A marked
+SystemExit that nobody catches goes when no frame is left on the main thread's stack, one that is caught goes while there is some:
+so `__del__` of the mark tells them apart. `os._exit` is seen by nobody, and leaves the run's lease to run out.
+
+With SPARK_DYNAMO_EXIT_HOOKS=off in the environment the second and third row are left alone. Then, as for `raise SystemExit(1)`
+before Python 3.12, it can only be seen that the program did not come to its end, and such a run is lost: its exit code is told to
+nobody.
 """
 
 from __future__ import annotations
@@ -25,9 +35,11 @@ from spark_dynamo.run_logs.failures import Failure, failure_of
 
 __all__ = ["Outcome"]
 
+_SWITCH = "SPARK_DYNAMO_EXIT_HOOKS"
 _TOOLS = (4, 3, 5, 0)  # ids of `sys.monitoring`; those of coverage and profilers come last or not at all
 _lock = threading.RLock()
 _open: list[Outcome] = []
+_hooks: _Hooks | None = None  # while any is open
 
 
 class Outcome:
@@ -45,17 +57,19 @@ class Outcome:
         self._ended_process: Failure | None = None
         self._has_exited = False
         self._ended_cell: Failure | None = None
+        global _hooks
         with _lock:
-            _install()
+            _hooks = _hooks or _Hooks()
             _open.append(self)
 
     def close(self) -> None:
-        """Look no more; the last one takes the hooks away."""
+        """Look no more; the last one takes the hooks away, unless somebody has put others over them."""
+        global _hooks
         with _lock:
             if self in _open:
                 _open.remove(self)
-                if not _open:
-                    _uninstall()
+                if not _open and _hooks is not None and _hooks.remove():
+                    _hooks = None
 
     def verdict(self) -> Failure:
         """How it ended, as far as it has: by an exception of the main thread, else of the last cell, else of any thread."""
@@ -66,7 +80,7 @@ class Outcome:
         error = _last_error()
         if not is_interactive() and error is not None and error is not self._before:
             return failure_of(error)
-        if not self._has_exited and not is_interactive() and "tool" not in _former and _was_cut_short():
+        if not self._has_exited and not is_interactive() and _hooks is not None and _hooks.missed_exit():
             return _UNSEEN_EXIT
         return self.verdict()
 
@@ -123,7 +137,8 @@ def _mark(error: SystemExit) -> None:
 
 _UNSEEN_EXIT = Failure(
     RunStatus.LOST,
-    "Exit: the program raised SystemExit, and before Python 3.12 its exit code is told to nobody; leave by sys.exit(...)",
+    "Exit: the program was left by SystemExit, and its exit code is told to nobody: leave by sys.exit(...), which is seen unless "
+    f"{_SWITCH} is off",
 )
 
 
@@ -134,7 +149,116 @@ def is_interactive() -> bool:
 
 def is_idle() -> bool:
     """Whether this is IPython, and no cell is running."""
-    return "shell" in _former and not _former.get("is_busy")
+    return _hooks is not None and _hooks.shell is not None and not _hooks.is_in_cell
+
+
+def _ipython() -> Any:
+    module = sys.modules.get("IPython")
+    return None if module is None else module.get_ipython()
+
+
+class _Hooks:
+    """What is in the interpreter now, and what was there before."""
+
+    def __init__(self) -> None:
+        self._program = _outermost()
+        self._thread_hook = threading.excepthook
+        threading.excepthook = self._thread_ended
+        self._tool: int | None = None
+        self._exit: Any = None
+        self._quitter: Any = None
+        self._quit: Any = None
+        if os.environ.get(_SWITCH, "").lower() != "off":
+            self._see_exits()
+        self.shell = _ipython()
+        self.is_in_cell = self.shell is not None and _is_in_cell(self.shell)
+        if self.shell is not None:
+            self.shell.events.register("pre_run_cell", self._cell_begins)
+            self.shell.events.register("post_run_cell", self._cell_ended)
+
+    def _see_exits(self) -> None:
+        self._exit = sys.exit
+        sys.exit = self._exiting  # type: ignore[assignment]
+        site = sys.modules.get("_sitebuiltins")  # not there under `python -S`
+        if site is not None:
+            self._quitter, self._quit = site.Quitter, site.Quitter.__call__
+            site.Quitter.__call__ = self._quitting()
+        monitoring: Any = getattr(sys, "monitoring", None)
+        for tool in _TOOLS if monitoring is not None else ():
+            with suppress(ValueError):  # another tool has that id
+                monitoring.use_tool_id(tool, "spark_dynamo")
+                monitoring.register_callback(tool, monitoring.events.PY_UNWIND, _unwound)
+                monitoring.set_events(tool, monitoring.events.PY_UNWIND)
+                self._tool = tool
+                return
+
+    def remove(self) -> bool:
+        """Put back what was there; False where somebody has put another hook over one of these, which stay beneath it."""
+        if threading.excepthook != self._thread_ended or (self._exit is not None and sys.exit != self._exiting):
+            return False
+        threading.excepthook = self._thread_hook
+        if self._exit is not None:
+            sys.exit = self._exit
+        if self._quitter is not None:
+            self._quitter.__call__ = self._quit
+        if self._tool is not None:
+            monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+            monitoring.set_events(self._tool, 0)
+            monitoring.register_callback(self._tool, monitoring.events.PY_UNWIND, None)
+            monitoring.free_tool_id(self._tool)
+        if self.shell is not None:
+            for event, hook in (("pre_run_cell", self._cell_begins), ("post_run_cell", self._cell_ended)):
+                with suppress(ValueError):
+                    self.shell.events.unregister(event, hook)
+        return True
+
+    def missed_exit(self) -> bool:
+        """Whether the program was left by an exception that none of these can see: its last instruction was none that returns."""
+        frame = self._program
+        if self._tool is not None or frame is None or frame is _outermost() or frame.f_lasti < 0:
+            return False
+        return not dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN")
+
+    def _thread_ended(self, details: Any, /) -> None:
+        with suppress(Exception):
+            if details.exc_type is not SystemExit:
+                failure = failure_of(details.exc_value or details.exc_type())
+                for outcome in list(_open):
+                    outcome._thread_ended(failure)
+        self._thread_hook(details)
+
+    def _exiting(self, *arguments: Any) -> None:
+        try:
+            self._exit(*arguments)
+        except SystemExit as error:
+            _mark(error)
+            raise
+
+    def _quitting(self) -> Any:
+        def leave(quitter: Any, code: Any = None) -> None:  # a method of another class
+            try:
+                self._quit(quitter, code)
+            except SystemExit as error:
+                _mark(error)
+                raise
+
+        return leave
+
+    def _cell_begins(self, info: Any) -> None:
+        self.is_in_cell = True
+
+    def _cell_ended(self, result: Any) -> None:
+        self.is_in_cell = False
+        with suppress(Exception):
+            failure = failure_of(result.error_before_exec or result.error_in_exec)
+            for outcome in list(_open):
+                outcome._cell_ended(failure)
+
+
+def _unwound(code: object, offset: int, error: BaseException, /) -> None:
+    """An exception leaves a frame: see whether it is an exit that nobody has marked yet."""
+    if isinstance(error, SystemExit) and "_spark_dynamo" not in error.__dict__:
+        _mark(error)
 
 
 def _outermost() -> FrameType | None:
@@ -145,88 +269,6 @@ def _outermost() -> FrameType | None:
     return frame
 
 
-def _was_cut_short() -> bool:
-    """Whether the program's frame was left by an exception: its last instruction was none that returns."""
-    frame = _former.get("program")
-    if frame is None or frame is _outermost() or frame.f_lasti < 0:
-        return False
-    return not dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN")
-
-
-def _ipython() -> Any:
-    module = sys.modules.get("IPython")
-    return None if module is None else module.get_ipython()
-
-
-def _thread_hook(details: Any, /) -> None:
-    with suppress(Exception):
-        if details.exc_type is not SystemExit:
-            failure = failure_of(details.exc_value or details.exc_type())
-            for outcome in list(_open):
-                outcome._thread_ended(failure)
-    _former["thread"](details)
-
-
-def _exit(*arguments: Any) -> None:
-    try:
-        _former["exit"](*arguments)
-    except SystemExit as error:
-        _mark(error)
-        raise
-
-
-def _unwound(code: object, offset: int, error: BaseException, /) -> None:
-    """An exception leaves a frame: see whether it is an exit that nobody has marked yet."""
-    if isinstance(error, SystemExit) and "_spark_dynamo" not in error.__dict__:
-        _mark(error)
-
-
-def _quit(quitter: Any, code: Any = None) -> None:
-    try:
-        _former["quit"](quitter, code)
-    except SystemExit as error:
-        _mark(error)
-        raise
-
-
-def _cell_begins(info: Any) -> None:
-    _former["is_busy"] = True
-
-
-def _cell_hook(result: Any) -> None:
-    _former["is_busy"] = False
-    with suppress(Exception):
-        failure = failure_of(result.error_before_exec or result.error_in_exec)
-        for outcome in list(_open):
-            outcome._cell_ended(failure)
-
-
-_former: dict[str, Any] = {}
-
-
-def _quitter() -> Any:
-    module = sys.modules.get("_sitebuiltins")  # not there under `python -S`
-    return None if module is None else module.Quitter
-
-
-def _install() -> None:
-    if _former:
-        return
-    _former.update(thread=threading.excepthook, exit=sys.exit, program=_outermost())
-    threading.excepthook = _thread_hook
-    sys.exit = _exit  # type: ignore[assignment]
-    quitter = _quitter()
-    if quitter is not None:
-        _former["quit"] = quitter.__call__
-        quitter.__call__ = _quit
-    _monitor()
-    shell = _ipython()
-    if shell is not None:
-        _former["shell"], _former["is_busy"] = shell, _is_in_cell(shell)
-        shell.events.register("pre_run_cell", _cell_begins)
-        shell.events.register("post_run_cell", _cell_hook)
-
-
 def _is_in_cell(shell: Any) -> bool:
     """Whether the caller is a cell, or was called by one."""
     frame: FrameType | None = sys._getframe()
@@ -235,38 +277,6 @@ def _is_in_cell(shell: Any) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _monitor() -> None:
-    monitoring = getattr(sys, "monitoring", None)
-    if monitoring is None:
-        return
-    for tool in _TOOLS:
-        with suppress(ValueError):  # another tool has that id
-            monitoring.use_tool_id(tool, "spark_dynamo")
-            monitoring.register_callback(tool, monitoring.events.PY_UNWIND, _unwound)
-            monitoring.set_events(tool, monitoring.events.PY_UNWIND)
-            _former["tool"] = tool
-            return
-
-
-def _uninstall() -> None:
-    """Take away what is ours; where somebody has put another hook over it, ours stays beneath and does nothing."""
-    if threading.excepthook is not _thread_hook or sys.exit is not _exit:
-        return
-    threading.excepthook, sys.exit = _former["thread"], _former["exit"]
-    if "quit" in _former:
-        _quitter().__call__ = _former["quit"]
-    if "tool" in _former:
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
-        monitoring.set_events(_former["tool"], 0)
-        monitoring.register_callback(_former["tool"], monitoring.events.PY_UNWIND, None)
-        monitoring.free_tool_id(_former["tool"])
-    if "shell" in _former:
-        for event, hook in (("pre_run_cell", _cell_begins), ("post_run_cell", _cell_hook)):
-            with suppress(ValueError):
-                _former["shell"].events.unregister(event, hook)
-    _former.clear()
 
 
 def _forget() -> None:

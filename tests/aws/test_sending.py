@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
+from types import SimpleNamespace
 from typing import Any
 
 import botocore
@@ -75,7 +76,7 @@ class Wire:
 
     @property
     def connection(self) -> Connection:
-        return Connection("us-east-1", self.endpoint, access_key_id="k", secret_access_key="s", read_timeout=1.0)
+        return Connection("us-east-1", self.endpoint, access_key_id="k", secret_access_key="s", read_timeout=30.0)
 
 
 def ok(body: bytes = BODY, *headers: str, length: bool = True) -> bytes:
@@ -161,10 +162,18 @@ def scan(connection: Connection, body: bytes = SCAN) -> bytes:
     return sender(connection).send("Scan", {"TableName": "t"}, "t", body)
 
 
+def set_clock(patch: pytest.MonkeyPatch, moment: datetime.datetime) -> None:
+    """Let botocore sign as if it were that time."""
+    if hasattr(botocore.auth, "get_current_datetime"):
+        patch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
+    else:  # an older botocore
+        clock = SimpleNamespace(datetime=SimpleNamespace(utcnow=lambda: moment))
+        patch.setattr(botocore.auth, "datetime", clock)
+
+
 def signed_by_botocore(received: Received, token: str | None, monkeypatch: pytest.MonkeyPatch) -> str:
     """The Authorization header that botocore makes for that request at its time."""
-    moment = datetime.datetime.strptime(received.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
-    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
+    set_clock(monkeypatch, datetime.datetime.strptime(received.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
     signed = received.headers["Authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
     headers = {name: value for name, value in received.headers.items() if name.lower() in signed}
     request = AWSRequest("POST", f"http://{received.headers['Host']}/", headers=headers, data=received.body)
@@ -221,7 +230,7 @@ def test_signatures_are_botocores(model: Any, secret: str, region: str, body: by
     headers = own.request_headers(body, moment.strftime("%Y%m%dT%H%M%SZ"), "i")
     request = AWSRequest("POST", model.url, headers={name: headers[name] for _, name in own.signed}, data=body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
+        set_clock(patch, moment)
         botocore.auth.SigV4Auth(credentials, "dynamodb", region).add_auth(request)
     assert headers["Authorization"] == request.headers["Authorization"]
 
@@ -387,10 +396,13 @@ def test_every_failure_has_botocores_name_and_costs_no_more_than_its_connection(
     reply, error = FAILURES[name]
     answers = iter([ok(), reply, ok(b'{"a":1}'), ok(b'{"a":2}')])
     with wire_server(lambda received: next(answers)) as wire:
-        connection = replace(wire.connection, read_timeout=0.2)
+        connection = replace(wire.connection, read_timeout=30.0)
         scan(connection)
+        settings = raw_client(connection).meta.config
         with counted(connection) as by_botocore:
-            with pytest.raises(error):
+            with pytest.MonkeyPatch.context() as patch, pytest.raises(error):
+                if error is ReadTimeoutError:
+                    patch.setattr(settings, "read_timeout", 0.2)
                 scan(connection)
             assert by_botocore == []
         assert [scan(connection) for _ in range(2)] == [b'{"a":1}', b'{"a":2}']

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -226,8 +226,11 @@ ENDS = {
         "SystemExit: 143",
     ),
 }
+UNSEEN = (
+    "Exit: the program was left by SystemExit, and its exit code is told to nobody: leave by sys.exit(...), which is seen unless "
+    "SPARK_DYNAMO_EXIT_HOOKS is off"
+)
 if sys.version_info < (3, 12):  # Python tells nobody with which code
-    UNSEEN = "Exit: the program raised SystemExit, and before Python 3.12 its exit code is told to nobody; leave by sys.exit(...)"
     ENDS |= {
         "a raised exit": ("def stop():\n    raise SystemExit(5)\nstop()", "lost", UNSEEN),
         "a raised exit 0": ("raise SystemExit(0)", "lost", UNSEEN),
@@ -249,9 +252,63 @@ else:
     }
 
 
+# the same with SPARK_DYNAMO_EXIT_HOOKS=off, where that is another
+ENDS_WITHOUT_HOOKS = {
+    f"{name}, without hooks": way
+    for name, way in {
+        "exit 0": ("sys.exit(0)", "lost", UNSEEN),
+        "exit 1": ("sys.exit(1)", "lost", UNSEEN),
+        "quit": ("quit(3)", "lost", UNSEEN),
+        "a raised exit": ("raise SystemExit(5)", "lost", UNSEEN),
+        **{
+            name: ENDS[name]
+            for name in ("an exit that is caught", "an error", "the end", "an interrupt", "a termination")
+        },
+    }.items()
+}
+
+
 @pytest.mark.jvm
 def test_the_ways_in_which_a_process_ends(table: RunTable, tmp_path: Path) -> None:
-    """Without Spark, which would cost a second each; forked, so that the imports are paid for once."""
+    codes, logs, stderr = ended(ENDS, table, tmp_path)
+    found = {name: (logs[name].status.value, logs[name].error_message) for name in ENDS}
+    assert found == {name: way[1:] for name, way in ENDS.items()}, stderr
+    assert codes["exit 1"] == codes["exit with a message"] == codes["an error"] == 1
+    assert (codes["quit"], codes["an exit that is caught, then another"], codes["the end"]) == (3, 4, 0)
+    assert (codes["an interrupt"], codes["a termination"]) == (-signal.SIGINT, -signal.SIGTERM)
+    assert "in load" in (logs["an error"].error_stack_trace or "")
+    assert "in stop" in (logs["exit with a message"].error_stack_trace or "")
+    assert "no input" in stderr
+
+
+@pytest.mark.jvm
+def test_without_hooks_no_exit_code_is_told_as_a_success(table: RunTable, tmp_path: Path) -> None:
+    codes, logs, stderr = ended(ENDS_WITHOUT_HOOKS, table, tmp_path, SPARK_DYNAMO_EXIT_HOOKS="off")
+    found = {name: (logs[name].status.value, logs[name].error_message) for name in ENDS_WITHOUT_HOOKS}
+    assert found == {name: way[1:] for name, way in ENDS_WITHOUT_HOOKS.items()}, stderr
+    told = [codes[f"{name}, without hooks"] for name in ("exit 0", "exit 1", "quit", "a raised exit", "the end")]
+    assert told == [0, 1, 3, 5, 0]
+
+
+def test_without_hooks_what_ends_the_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_DYNAMO_EXIT_HOOKS", "off")
+    former, quitting = sys.exit, type(exit).__call__
+    outcome = Outcome()
+    try:
+        assert (sys.exit, type(exit).__call__) == (former, quitting)
+        monitoring = getattr(sys, "monitoring", None)
+        assert monitoring is None or "spark_dynamo" not in map(monitoring.get_tool, range(6))
+    finally:
+        outcome.close()
+
+
+def ended(
+    ways: Mapping[str, tuple[str, str, str | None]], table: RunTable, folder: Path, **variables: str
+) -> tuple[dict[str, int], Mapping[str, PipelineRunLog], str]:
+    """Exit codes and run logs by the names of ways for a process to end, and all that was on stderr.
+
+    Without Spark, which would cost a second each; forked, so that the imports are paid for once.
+    """
     code = """
 import json, os, signal, sys
 from spark_dynamo.run_logs.registration import RunListener
@@ -269,24 +326,15 @@ listener = RunListener(RunSettings(pipeline_id=name))
 listener.flush(30)  # a first request takes long on a busy machine
 exec(code)
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", code, json.dumps({name: way[0] for name, way in ENDS.items()})],
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps({name: way[0] for name, way in ways.items()})],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         timeout=120,
-        env={**os.environ, **table.environment(), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **table.environment(), "PYTHONPATH": str(ROOT), **variables},
     )
-    codes = json.loads(ended.stdout)
-    logs = table.logs()
-    found = {name: (logs[name].status.value, logs[name].error_message) for name in ENDS}
-    assert found == {name: way[1:] for name, way in ENDS.items()}, ended.stderr
-    assert codes["exit 1"] == codes["exit with a message"] == codes["an error"] == 1
-    assert (codes["quit"], codes["an exit that is caught, then another"], codes["the end"]) == (3, 4, 0)
-    assert (codes["an interrupt"], codes["a termination"]) == (-signal.SIGINT, -signal.SIGTERM)
-    assert "in load" in (logs["an error"].error_stack_trace or "")
-    assert "in stop" in (logs["exit with a message"].error_stack_trace or "")
-    assert "no input" in ended.stderr
+    return json.loads(done.stdout), table.logs(), done.stderr
 
 
 @pytest.mark.jvm

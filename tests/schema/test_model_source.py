@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from pyspark.sql import types
-from pyspark.sql.types import DataType, StringType, StructField, StructType
+from pyspark.sql.types import StructField, StructType
 
 from spark_dynamo.schema.ddl import parse_ddl
 from spark_dynamo.schema.generation.model_source import model_source
@@ -196,30 +198,30 @@ def test_random_sources_are_formatted(tmp_path: Path) -> None:
     check_with_ruff(tmp_path)
 
 
-def test_lines_are_broken_where_ruff_breaks_them(tmp_path: Path) -> None:
-    """Each length of a name around the width of a line, for each kind of annotation, with and without options."""
-    kinds: list[DataType] = [
-        StringType(),
-        *map(
-            parse_ddl,
-            [
-                "int",
-                "decimal(10,2)",
-                "array<int>",
-                "struct<a:int>",
-                "map<string,array<decimal(10,2)>>",
-                "map<int,map<varchar(20),array<interval day to hour>>>",
-            ],
-        ),
-    ]
-    columns = [
-        StructField(f"{'n' * (length - 2)}{number:02}", kind, nullable, metadata)
-        for number, kind in enumerate(kinds)
-        for length in range(8, 90)
-        for nullable in (True, False)
-        for metadata in ({}, {"comment": "c" * (length % 50)}, {"origin": {"table": "t" * length, "columns": [1, 2]}})
-    ]
-    # one class for each: names may be equal
-    for number in range(0, len(columns), 2):
-        (tmp_path / f"model_{number}.py").write_text(model_source(StructType([columns[number]])))
-    check_with_ruff(tmp_path)
+@pytest.mark.parametrize("works", [False, True])
+def test_without_a_formatter_each_field_has_a_line(
+    works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one is found that does not work."""
+    for name in ("ruff", "black"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\nexit 1\n")
+        program.chmod(0o755 if works else 0o644)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    plain = model_source(struct(ORDER.strip()), "Order")
+    assert ast.dump(ast.parse(plain)) == ast.dump(ast.parse(SOURCE))
+    assert (
+        "    prices: dict[str, Annotated[Decimal, Field(max_digits=10, decimal_places=2)] | None] | None = None\n"
+        in plain
+    )
+
+
+def test_black_lays_out_where_ruff_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "black"
+    program.write_text('#!/bin/sh\n/bin/echo "# $*"\n/bin/cat\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    laid_out = model_source(struct("id STRING"), "Order")
+    assert laid_out.startswith("# --quiet --config /dev/null -\nfrom pydantic import BaseModel")

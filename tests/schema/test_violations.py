@@ -79,8 +79,8 @@ class Numbers(BaseModel):
 
 class Texts(BaseModel):
     code: str = Field(pattern=r"^[a-z]+\d*$", max_length=4)
-    found: str = Field(pattern=r"\w\b.?$")
-    folded: str | None = Field(pattern="(?i)^[^k-s]*$")
+    found: str = Field(pattern=r"\w\W?$")
+    folded: str | None = Field(pattern="^[^k-sK-S]*$")
     shorts: str = Field(min_length=1, max_length=1)
     trimmed: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2, pattern="^[^ ]*$")]
     lowered: Annotated[str, StringConstraints(to_lower=True, pattern="^[A-Z]?")]

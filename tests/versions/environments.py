@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# what leans on botocore's private parts
+SENDING = ("-m", "not slow", "tests/aws/test_sending.py", "tests/aws/test_renewal.py", "tests/aws/test_internals.py")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Unit tests with the newest of everything that pip finds: says what breaks there, and never fails.
+"""Unit tests, and those of our own sending beside botocore's, with the newest of everything that pip finds: says what breaks
+there, and never fails.
 
 `python -m tests.versions.newest`. What is pinned for the tests is raised by `make lock`.
 """
@@ -10,7 +11,9 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.versions.environments import make_environment
+from tests.versions.environments import SENDING, make_environment
+
+TIERS = {"unit tests": ("-m", "unit"), "tests of sending": SENDING}
 
 
 def main() -> None:
@@ -21,14 +24,15 @@ def main() -> None:
         except (subprocess.SubprocessError, OSError) as error:
             print(f"With the newest of everything: not tried, since it can't be installed: {error}")
             return
-        done = made.run("-m", "pytest", "-q", "-m", "unit", "-p", "no:cacheprovider", "-n", "2", "-ra")
-    counts = {name: int(count) for count, name in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
-    wrong = re.findall(r"^(?:FAILED|ERROR) .*", done.stdout, re.MULTILINE)
-    print(f"With the newest of everything: {counts.get('passed', 0)} unit tests hold, {len(wrong)} break")
-    for line in wrong:
-        print(f"  breaks: {line}")
-    if not counts:
-        print(done.stdout[-3000:] + done.stderr[-1000:])
+        for what, chosen in TIERS.items():
+            done = made.run("-m", "pytest", "-q", *chosen, "-p", "no:cacheprovider", "-n", "2", "-ra")
+            counts = {name: int(count) for count, name in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
+            wrong = re.findall(r"^(?:FAILED|ERROR) .*", done.stdout, re.MULTILINE)
+            print(f"With the newest of everything: {counts.get('passed', 0)} {what} hold, {len(wrong)} break")
+            for line in wrong:
+                print(f"  breaks: {line}")
+            if not counts:
+                print(done.stdout[-3000:] + done.stderr[-1000:])
 
 
 if __name__ == "__main__":

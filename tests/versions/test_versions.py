@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.spark_connect import OWN_PORT
-from tests.versions.environments import make_environment
+from tests.versions.environments import SENDING, make_environment
 
 SMOKE = str(Path(__file__).with_name("smoke.py"))
 
@@ -33,3 +33,5 @@ def test_the_oldest_of_all_dependencies_is_enough(tmp_path: Path) -> None:
     done = made.run("-m", "pytest", "-q", "-m", "unit", "-W", "default", "-p", "no:cacheprovider", "-n", "2")
     assert done.returncode == 0, done.stdout[-6000:]
     assert re.search(r"\d{4,} passed", done.stdout), done.stdout[-1000:]
+    done = made.run("-m", "pytest", "-q", *SENDING, "-W", "default", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout[-6000:]

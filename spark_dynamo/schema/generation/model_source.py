@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from pyspark.sql.types import StructType
 
-from spark_dynamo.schema.generation import layout
+from spark_dynamo.schema.generation.formatting import formatted
 from spark_dynamo.schema.generation.identifiers import free_name
-from spark_dynamo.schema.generation.layout import Document
 from spark_dynamo.schema.generation.parts import (
     BUILTINS,
     Annotation,
@@ -31,8 +31,8 @@ _INSTALLED = frozenset({"pydantic", "spark_dynamo"})
 def model_source(struct: StructType, name: str = "Model") -> str:
     """The source of a module with a Pydantic model of a Spark schema, the same one that `model_type` makes.
 
-    It is formatted as `ruff format` has it by default, in lines of 88 characters, and imports what it uses. Raises
-    SchemaError as `model_type` does.
+    It imports what it uses, and is laid out by ruff, or else black, where one of them is installed; otherwise each field has one
+    line. Raises SchemaError as `model_type` does.
 
     >>> struct = StructType().add("order_id", "string", nullable=False).add("price", "decimal(10,2)")
     >>> print(model_source(struct, "Order"))
@@ -46,7 +46,7 @@ def model_source(struct: StructType, name: str = "Model") -> str:
         price: Decimal | None = Field(default=None, max_digits=10, decimal_places=2)
     <BLANKLINE>
     """
-    return _Writer(plan_model(struct, name)).source()
+    return formatted(_Writer(plan_model(struct, name)).source())
 
 
 class _Writer:
@@ -83,33 +83,43 @@ class _Writer:
         plain = [symbol.name for symbol in symbols if self._names[symbol] == symbol.name]
         renamed = [[f"{symbol.name} as {self._names[symbol]}"] for symbol in symbols if symbol.name not in plain]
         for names in sorted([plain, *renamed] if plain else renamed):
-            yield layout.from_import(module, names)
+            yield f"from {module} import {', '.join(names)}"
 
     def _class(self, plan: ClassPlan) -> str:
-        settings = []
-        if plan.settings:
-            settings = [layout.statement(("model_config = ", self._document(plan.settings))), ""]
+        settings = [f"    model_config = {self._text(plan.settings)}", ""] if plan.settings else []
         fields = [self._field(field) for field in plan.fields]
-        return "\n".join([layout.class_header(plan.name, self._names[BASE_MODEL]), *settings, *fields])
+        return "\n".join([f"class {plan.name}({self._names[BASE_MODEL]}):", *settings, *fields])
 
     def _field(self, field: FieldPlan) -> str:
-        default: Document | None = "None" if field.has_default else None
-        value = self._document(field.call) if field.call else default
-        return layout.assignment(field.attribute, self._document(field.annotation), value)
+        value = self._text(field.call) if field.call else "None" if field.has_default else None
+        return f"    {field.attribute}: {self._text(field.annotation)}" + (f" = {value}" if value else "")
 
-    def _document(self, part: Annotation | Call) -> Document:
+    def _text(self, part: Annotation | Call) -> str:
         match part:
             case Symbol():
                 return self._names[part]
             case ClassPlan():
                 return part.name
             case Optional():
-                return layout.union(self._document(part.inner), "None")
+                return f"{self._text(part.inner)} | None"
             case Subscript():
-                return layout.subscript(self._names[part.base], [self._document(inner) for inner in part.arguments])
+                return f"{self._names[part.base]}[{', '.join(map(self._text, part.arguments))}]"
             case Call():
-                named = [(f"{name}=", layout.literal(value)) for name, value in part.named.items()]
-                return layout.call(self._names[part.function], [*map(layout.literal, part.arguments), *named])
+                named = [f"{name}={_literal(value)}" for name, value in part.named.items()]
+                return f"{self._names[part.function]}({', '.join([*map(_literal, part.arguments), *named])})"
+
+
+def _literal(value: Any) -> str:
+    """A value of JSON as Python writes it; texts in double quotes, unless single ones need fewer escapes."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_literal(key)}: {_literal(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if not isinstance(value, str):
+        return repr(value)
+    quote = "'" if value.count('"') > value.count("'") else '"'
+    escaped = {"'": "'", '"': '"', quote: f"\\{quote}"}
+    return quote + "".join(escaped.get(character) or repr(character)[1:-1] for character in value) + quote
 
 
 def _order(symbol: Symbol) -> tuple[str, str]:
