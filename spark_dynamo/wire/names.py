@@ -64,10 +64,10 @@ class Twice:
     values: str
 
 
-def find_twice(item: str) -> Twice | None:
+def find_twice(item: str | bytes) -> Twice | None:
     """The first name that stands twice in an object, or type in an attribute value; None where there is none.
 
-    `item` is the text of a JSON object. Raises ValueError where it is nested deeper than can be looked at.
+    `item` is JSON. Raises ValueError where it is nested deeper than can be looked at.
 
     >>> find_twice('{"a":{"L":[{"M":{"c":{"S":"x"},"c":{"N":"1"}}}]}}')
     Twice(attribute='a', path='a[0].c', values='{"S":"x"} and {"N":"1"}')
@@ -76,7 +76,7 @@ def find_twice(item: str) -> Twice | None:
         attributes = json.loads(item, object_pairs_hook=_object)
         if isinstance(attributes, _Doubled):
             return Twice(attributes.name, attributes.name, attributes.values_of_name)
-        for name, attribute in attributes.items():
+        for name, attribute in attributes.items() if isinstance(attributes, dict) else ():
             for path, values in _doubled(attribute, name, True):
                 return Twice(name, path, values)
     except RecursionError:
