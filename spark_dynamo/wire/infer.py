@@ -27,7 +27,8 @@ kept as text are VARIANT. `numberType` replaces the rows for N: `decimal` has th
 `string` STRING with the number's own text.
 
 The scale s is what the sample needs and room to grow on both sides. Keys are free where there are more than 20 and the median
-one is in less than a quarter of the maps, or where there are more than 1,000; an item's attributes never are.
+one is in less than a quarter of the maps, where there are more than 1,000, or where one is empty, which no field can be; an
+item's attributes never are.
 
 Key attributes come first and are not nullable; the other attributes, and the fields of each struct, follow by name.
 """

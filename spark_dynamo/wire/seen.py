@@ -131,6 +131,8 @@ class Fields:
         """What all values together are, where the keys are free; None where the keys are names."""
         if self.values:
             return self.values
+        if "" in self.by_name:  # no field of a struct can be called so
+            return _united(self.by_name.values())
         seen = sorted(sum(place.counts.values()) for place in self.by_name.values())
         if len(seen) < FREE_KEYS_FROM or seen[len(seen) // 2] >= FREE_KEY_SHARE * self.count:
             return None

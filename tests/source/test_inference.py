@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType, VariantType
 
 import spark_dynamo as sd
@@ -232,6 +233,29 @@ def infer_scripted(
 
 
 # ---------------------------------------------------------------------------------------------------- tables of all kinds
+
+
+def test_maps_with_an_empty_key_are_read_with_the_inferred_schema(spark: SparkSession) -> None:
+    """AWS lets no such item in; it is a server that does."""
+    items = [
+        {"id": {"S": "a"}, "m": {"M": {"": {"S": "x"}, "k": {"S": "y"}}}, "v": {"M": {"": {"L": [{"M": {"": {"N": "1"}}}]}}}},
+        {"id": {"S": "b"}, "m": {"M": {"k": {"S": "z"}}}},
+    ]  # fmt: skip
+
+    def answer(operation: str, request: Item) -> Reply:
+        found = items if not request.get("Segment") else []
+        return description() if operation == "DescribeTable" else Reply({"Items": found, "Count": len(found)})
+
+    with scripted_server(answer) as script:
+        options = {**KEYS, "endpointUrl": script.endpoint}
+        frame = spark.read.format("dynamo-meta").options(**options).load("table")
+        expected = "struct<id:string,m:map<string,string>,v:map<string,array<map<string,bigint>>>>"
+        assert frame.schema.simpleString() == expected
+        rows = frame.orderBy("id").collect()
+    assert [row.asDict() for row in rows] == [
+        {"id": "a", "m": {"": "x", "k": "y"}, "v": {"": [{"": 1}]}},
+        {"id": "b", "m": {"k": "z"}, "v": None},
+    ]
 
 
 def test_a_thousand_attributes(server: Server) -> None:

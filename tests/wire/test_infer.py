@@ -163,6 +163,9 @@ def facts(inferred: Inference) -> list[Any]:
         ([{"NULL": True}], StringType(), None),
         ([{"L": []}, {"NULL": True}], ArrayType(StringType()), None),
         ([{"M": {}}], STRINGS, None),
+        ([{"M": {"": {"S": "x"}, "k": {"S": "y"}}}, {"M": {}}], STRINGS, None),  # no field is called so
+        ([{"M": {"": {"S": "x"}, "k": {"N": "1"}}}], MapType(StringType(), VariantType()), None),
+        ([{"L": [{"M": {"": {"N": "1"}}}]}], ArrayType(MapType(StringType(), LongType())), None),
         ([{"S": "a"}, {"N": "1"}], VariantType(), None),
         ([{"M": {}}, {"L": []}], VariantType(), None),
         ([{"SS": ["a"]}, {"NS": ["1"]}], VariantType(), None),
