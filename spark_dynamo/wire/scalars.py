@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING
 
+from spark_dynamo.timezones import read_iso
+
 if TYPE_CHECKING:
     from pyspark.sql.types import DecimalType
 
@@ -117,6 +119,6 @@ def _datetime(text: str) -> datetime:
     if finer and finer[1].strip("0"):
         raise ValueError("it is finer than a microsecond")
     try:
-        return datetime.fromisoformat(text)
+        return read_iso(text)
     except ValueError:
         raise ValueError("it is no ISO 8601 date and time") from None
