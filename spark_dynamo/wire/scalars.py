@@ -65,6 +65,14 @@ def read_timestamp(text: str) -> int:
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
+def is_instant(text: str) -> bool:
+    """Whether it is an ISO 8601 date and time with a zone, down to the microsecond at most."""
+    try:
+        return _datetime(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def read_local_timestamp(text: str) -> datetime:
     """A date and time without a zone, from any ISO 8601 form."""
     moment = _datetime(text)

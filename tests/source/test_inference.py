@@ -315,11 +315,26 @@ def test_number_type_is_an_option(server: Server) -> None:
         for number_type in ("auto", "decimal", "double", "string")
     }
     assert kinds == {
-        "auto": "struct<id:bigint,x:decimal(38,18)>",
+        "auto": "struct<id:bigint,x:decimal(38,1)>",
         "decimal": "struct<id:decimal(38,18),x:decimal(38,18)>",
         "double": "struct<id:double,x:double>",
         "string": "struct<id:string,x:string>",
     }
+
+
+def test_timestamps_are_inferred_where_an_option_says_so(spark: SparkSession, local_server: Server) -> None:
+    table = local_server.create()
+    at = {"S": "2026-11-01T12:30:00+02:00"}
+    local_server.put(table, *({"id": {"S": key}, "at": at, "price": {"N": "19.90"}} for key in "ab"))
+    read = spark.read.format("dynamo-meta").options(**local_server.options)
+    frame = read.load(table)
+    assert frame.dtypes == [("id", "string"), ("at", "string"), ("price", "decimal(38,1)")]
+    assert {(row["at"], str(row["price"])) for row in frame.collect()} == {(at["S"], "19.9")}
+    frame = read.option("inferTimestamp", "true").option("filter", "at = '2026-11-01T10:30:00Z'").load(table)
+    assert frame.dtypes[1] == ("at", "timestamp")
+    assert [row["micros"] for row in frame.selectExpr("unix_micros(at) AS micros").collect()] == [
+        1_793_529_000_000_000
+    ] * 2
 
 
 def test_a_metadata_table_is_sampled_like_any_other(server: Server) -> None:
@@ -369,7 +384,7 @@ def test_the_report_as_text(server: Server) -> None:
     assert [line.split(maxsplit=4) for line in lines[1:2]] == [["attribute", "type", "present", "seen", "example"]]
     assert lines[3].split()[:4] == ["id", "STRING", "100.0%", "S"]
     assert lines[4].split() == ["any", "STRING", "100.0%", "NULL", "1,", "S", "1", "x\\ny"]
-    assert lines[5].split() == ["n", "DECIMAL(38,18)", "50.0%", "N", "1", "1.5"]
+    assert lines[5].split() == ["n", "DECIMAL(38,1)", "50.0%", "N", "1", "1.5"]
     assert "HIDDENSECRET" not in text
 
 
