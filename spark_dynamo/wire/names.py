@@ -32,7 +32,7 @@ _FACTOR, _OWNER_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659
 def doubtful_names(data: Bytes, marks: Structure) -> Places:
     """The first places of objects in items, given one after the other as JSON text, in which a name may stand twice.
 
-    No such object is overlooked. An array of strings with one that is there twice may be among them, as a set is.
+    No such object is overlooked.
 
     >>> from spark_dynamo.wire.structure import structure
     >>> text = np.frombuffer(b'{"a":{"S":"x"},"b":{"M":{"c":{"S":"x"},"c":{"N":"1"}}}}', np.uint8)
@@ -42,16 +42,17 @@ def doubtful_names(data: Bytes, marks: Structure) -> Places:
     doubtful = [np.empty(0, np.int64)]
     for depth in range(1, int(marks.depths.max(initial=0)) + 1, 2):  # at the even ones stand tags and payloads
         level = np.flatnonzero(marks.depths == depth)
-        quotes = marks.codes[level] == QUOTE
-        owners = np.cumsum((marks.codes[level] | 0x20) == OPENING)[quotes][::2] - 1
-        places = marks.places[level[quotes]]
-        hashes = _hashes(data, places[::2] + 1, places[1::2])
+        is_opening = (marks.codes[level] | 0x20) == OPENING
+        opened, quotes = level[is_opening], level[marks.codes[level] == QUOTE]
+        owners = np.cumsum(is_opening)[marks.codes[level] == QUOTE][::2] - 1
+        are_names = marks.codes[opened][owners] == OPENING  # or else elements of a set
+        begin, end, owners = quotes[::2][are_names], quotes[1::2][are_names], owners[are_names]
+        hashes = _hashes(data, marks.places[begin] + 1, marks.places[end])
         hashes ^= owners.astype(np.uint64) * _OWNER_FACTOR
         ordered = np.sort(hashes)
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if len(twice):
-            opened = marks.places[marks.opened(depth)]
-            doubtful.append(opened[np.unique(owners[np.isin(hashes, twice)])])
+            doubtful.append(marks.places[opened[np.unique(owners[np.isin(hashes, twice)])]])
     return np.concatenate(doubtful)
 
 
