@@ -11,6 +11,7 @@ from typing import Any
 from spark_dynamo.wire import types
 from spark_dynamo.wire.scalars import is_instant
 from spark_dynamo.wire.variant.layout import parse_number
+from spark_dynamo.wire.variant.shape import shape_problem
 
 AttributeValue = Mapping[str, Any]
 
@@ -42,7 +43,7 @@ class Place:
         try:
             ((tag, value),) = attribute.items()
             if tag not in _TAGS:
-                raise ValueError(f"the type '{tag}' is unknown")
+                raise ValueError(tag)
             self.counts[tag] = self.counts.get(tag, 0) + 1
             if tag == "NULL":
                 return
@@ -60,8 +61,8 @@ class Place:
                 self._see_elements(value)
             elif tag in types.SET_TAGS:
                 self._see_elements([{tag[0]: element} for element in value]).are_instants = False
-        except (AttributeError, TypeError) as error:
-            raise ValueError(f"no attribute value: {error}") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(shape_problem(attribute) or str(error)) from error
 
     def merge(self, other: Place) -> None:
         """Take in what another place saw; `other` stays as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -30,6 +31,7 @@ from spark_dynamo.errors import MalformedItemError
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.infer import Inference, infer_types, show_attribute
 from spark_dynamo.wire.seen import MOST_FIELDS, Fields, Place
+from spark_dynamo.wire.variant.shape import NO_VALUE
 from tests.wire.strategies import (
     ODD_NUMBERS,
     any_attributes,
@@ -482,8 +484,19 @@ def test_any_attribute_has_an_example(attribute: Item) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [{}, {"S": "a", "N": "1"}, {"X": "a"}, {"M": 5}, {"L": {"S": "a"}}, {"N": 5}, {"N": "x"}, 5]
+    ("broken", "problem"),
+    [
+        ({}, NO_VALUE),
+        ({"S": "a", "N": "1"}, NO_VALUE),
+        ({"X": "a"}, "the type 'X' is unknown; DynamoDB's are S, N"),
+        ({"M": 5}, "a map is an object"),
+        ({"L": {"S": "a"}}, "a list is an array"),
+        ({"L": [{"S": "a"}, {"M": {"k": {}}}]}, "at [1].k it is {}, which is not a DynamoDB attribute value"),
+        ({"N": 5}, 'a number stands in quotes, as in {"N":"5"}'),
+        ({"N": "x"}, "x is not a finite number"),
+        (5, NO_VALUE),
+    ],
 )
-def test_what_is_no_attribute_value_is_refused(broken: Any) -> None:
-    with pytest.raises(ValueError, match="."):
+def test_what_is_no_attribute_value_is_refused(broken: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
         fields_of([{"x": broken}])

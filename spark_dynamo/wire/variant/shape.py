@@ -49,7 +49,11 @@ def _problems(attribute: Any, path: str) -> Iterator[str]:
 
 
 def _string(text: Any) -> str:
-    return _of_text(text) if isinstance(text, str) else f'a string stands in quotes, as in {{"S":"{_inside(text)}"}}'
+    return (
+        _of_text(text)
+        if isinstance(text, str)
+        else f'a string stands in quotes, as in {{"S":"{_inside(text, "text")}"}}'
+    )
 
 
 def _of_text(text: str) -> str:
@@ -66,8 +70,7 @@ def _is_utf8(text: str) -> bool:
 
 def _number(text: Any) -> str:
     if not isinstance(text, str):
-        is_number = isinstance(text, int | float) and not isinstance(text, bool)
-        return f'a number stands in quotes, as in {{"N":"{text if is_number else 5}"}}'
+        return f'a number stands in quotes, as in {{"N":"{_inside(text, "5")}"}}'
     return _refusal(parse_number, text)
 
 
@@ -106,9 +109,9 @@ _CHECKS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
-def _inside(value: Any) -> str:
-    """A number as it is; anything else as the word text."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else "text"
+def _inside(value: Any, example: str) -> str:
+    """A number as it is; in place of anything else the example."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else example
 
 
 def show_json(value: Any) -> str:
