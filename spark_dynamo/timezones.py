@@ -16,8 +16,9 @@ a call is for that call only.
 from __future__ import annotations
 
 import os
+import re
 import threading
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
@@ -43,6 +44,8 @@ __all__ = [
 
 Zone: TypeAlias = str | tzinfo
 Transition: TypeAlias = Literal["fold", "raise"]
+# a date, whatever stands behind it, and 24 as the hour
+_END_OF_DAY = re.compile(r"(.{7,10}\D)24(.*)", re.DOTALL)
 
 
 def validate_timezone_string(timezone: str) -> str:
@@ -147,7 +150,7 @@ class TimezoneManager:
         '2026-07-01T21:00:00+09:00'
         """
         try:
-            time = datetime.fromisoformat(text)
+            time = read_iso(text)
         except ValueError:
             raise ConfigurationError(
                 f"{shorten(repr(text))} is no ISO time: write it as in '2026-07-01T12:00:00Z'"
@@ -155,6 +158,29 @@ class TimezoneManager:
         if timezone is not None:
             return self.to_timezone(time, timezone, transition=transition)
         return self.ensure_timezone(time, transition=transition)
+
+
+def read_iso(text: str) -> datetime:
+    """The date and time of an ISO 8601 text, with a zone where the text has one; ValueError where it is none.
+
+    24:00 is the first moment of the next day, with every version of Python: they read it themselves since 3.14.
+
+    >>> read_iso("2026-07-01T24:00:00Z").isoformat()
+    '2026-07-02T00:00:00+00:00'
+    """
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        end_of_day = _END_OF_DAY.fullmatch(text)
+        if end_of_day is None:
+            raise
+    begin_of_day = datetime.fromisoformat("00".join(end_of_day.groups()))
+    if begin_of_day.time() != time.min:
+        raise ValueError(f"{shorten(repr(text))} is later than the end of the day")
+    try:
+        return begin_of_day + timedelta(days=1)
+    except OverflowError:
+        raise ValueError(f"{shorten(repr(text))} is beyond the year 9999") from None
 
 
 _lock = threading.Lock()

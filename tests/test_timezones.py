@@ -237,7 +237,17 @@ def test_now_is_now_in_every_zone() -> None:
     assert [str(clock.utcoffset()) for clock in clocks] == ["0:00:00", "0:00:00", "9:00:00", "0:00:00", "0:00:00"]
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "2026-07-01T12:00:00+99:00", "x" * 10_000])
+def test_the_end_of_a_day_is_a_time_with_every_version_of_python() -> None:
+    assert (
+        TimezoneManager("UTC").parse_iso("2026-06-30T24:00:00Z", "Asia/Tokyo").isoformat()
+        == "2026-07-01T09:00:00+09:00"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-07-01T24:01", "9999-12-31T24:00", "", "yesterday", "2026-13-01", "2026-07-01T12:00:00+99:00", "x" * 10_000],
+)
 def test_a_text_that_is_no_time_is_named(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is no ISO time: write it as in '2026-07-01T12:00:00Z'") as caught:
         TimezoneManager().parse_iso(text)

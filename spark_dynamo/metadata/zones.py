@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from spark_dynamo.metadata.assumed import ASSUMED_UTC
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.timezones import ensure_timezone_aware, to_user_timezone, to_utc
+from spark_dynamo.timezones import ensure_timezone_aware, read_iso, to_user_timezone, to_utc
 
 __all__ = ["shown", "taken", "taken_model"]
 
@@ -78,7 +78,7 @@ def _kept(before: Any, after: Any) -> Any:
 def _taken_time(value: Any, zone: str) -> Any:
     if isinstance(value, str):
         try:
-            time = datetime.fromisoformat(value)
+            time = read_iso(value)
         except ValueError:  # the model says what is wrong with it
             return value
         return value if time.tzinfo is not None else ensure_timezone_aware(time, zone)

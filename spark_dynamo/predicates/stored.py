@@ -145,7 +145,7 @@ def _moments(path: Path, op: Op, value: Moment) -> Domain:
             return _exact(op, value.micros / _MICROS)
         return Domain.of(Interval(None if low is None else low / _MICROS, None if high is None else high / _MICROS))
     offset = _MICROS_OF_DAY if zoned else 0
-    # the first microsecond of a day may stand there as 24:00 of the day before, which Python reads since 3.14
+    # the first microsecond of a day may stand there as 24:00 of the day before, as ISO 8601 has it
     return _texts_of_dates(
         None if low is None else _date_of(low - (offset or 1)), None if high is None else _date_of(high + offset)
     )

@@ -136,7 +136,7 @@ def infer(options: SourceOptions, found: Found) -> InferredSchema:
         parameters["ConsistentRead"] = True
     requests = Requests(found.connection, found.name, patience=options.retry_timeout)
     items, units = _sample(requests, parameters, options.sampling_size)
-    inference = infer_types(items, keys, options.number_type)
+    inference = infer_types(items, keys, options.number_type, options.infer_timestamp)
     told = requests.counts.facts("Scan", found.name)
     logger.info("inferred the schema of table %s: %s", found.name, requests.counts, extra=told)
     return InferredSchema(found.name, inference.schema, inference.attributes, items.count, units, inference.warnings)

@@ -98,7 +98,16 @@ OPTIONS: tuple[Option, ...] = (
         one_of("auto", "decimal", "double", "string"),
         "auto",
         "auto",
-        "what inferred numbers become: `auto` BIGINT where integral, else DECIMAL",
+        "what inferred numbers become: `auto` BIGINT where integral, else DECIMAL with the sample's digits after the point; "
+        "`decimal` DECIMAL with room for more of them; `double` DOUBLE, `string` STRING with the number's own text",
+    ),
+    Option(
+        "inferTimestamp",
+        flag,
+        False,
+        "false",
+        "`true`: attributes whose every sampled value is an ISO 8601 date and time with a zone are inferred as TIMESTAMP, and so "
+        "written back in UTC; keys and sets stay STRING",
     ),
     Option(
         "maxReadUnits",

@@ -46,6 +46,7 @@ class SourceOptions:
     item_format: str
     sampling_size: int
     number_type: str
+    infer_timestamp: bool
     max_read_units: float | None
     read_ratio: float | None
     retry_timeout: float

@@ -22,6 +22,7 @@ from spark_dynamo.wire.structure import OPENING, QUOTE, Bytes, Places, Structure
 DEEPEST_NESTING = (
     32  # an attribute's own value is the first level, so that 31 lists and maps may stand within each other
 )
+TOO_DEEP = f"it is nested more than {DEEPEST_NESTING} levels deep, which DynamoDB refuses"
 _MOST_CONTAINERS = DEEPEST_NESTING - 1
 _SETS = frozenset({"SS", "NS", "BS"})
 # an item has the depth 1, its attribute values 2, a list or map in them 3; a list or map one level further down 5
@@ -45,7 +46,7 @@ def check_contents(attribute: Mapping[str, Any], containers: int = 0) -> None:
     ((tag, payload),) = attribute.items()
     if tag in ("L", "M"):
         if containers >= _MOST_CONTAINERS:
-            raise ValueError(f"it is nested more than {DEEPEST_NESTING} levels deep, which DynamoDB refuses")
+            raise ValueError(TOO_DEEP)
         if tag == "M" and "" in payload:
             raise ValueError(EMPTY_NAME)
         for child in payload.values() if tag == "M" else payload:
@@ -60,7 +61,7 @@ def _check_scalar(tag: str, payload: Any) -> None:
     if tag == "N":
         problem = number_problem(payload)
         if problem:
-            raise ValueError(f"it holds {shorten(payload)}: {problem}")
+            raise ValueError(f"it holds {shorten(payload) or 'an empty text'}: {problem}")
     elif tag == "B":
         read_binary(payload)
 

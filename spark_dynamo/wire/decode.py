@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType, VariantType
 
-from spark_dynamo.errors import MalformedItemError, SchemaError
+from spark_dynamo.errors import InvalidResponseError, MalformedItemError, SchemaError
 from spark_dynamo.wire import types
 from spark_dynamo.wire.envelope import ENVELOPES, EnvelopeName, Item
 from spark_dynamo.wire.kernels import list_offsets
+from spark_dynamo.wire.names import find_twice
 from spark_dynamo.wire.reference import Misfit, attribute_reader, bare
 from spark_dynamo.wire.structure import read_objects
 
@@ -142,7 +144,8 @@ class PageDecoder:
     With a `version`, answers that hold an item whose attribute `version_name` is not exactly that number (1 where it is
     missing) raise `OtherVersionsError` before anything is decoded or counted.
 
-    An attribute value with several types, which no DynamoDB sends, is only found out where it is read value by value.
+    DynamoDB sends no attribute value with several types and no name twice in one object. The former is only found out where it
+    is read value by value; the latter is `InvalidResponseError` in all columns but MAP and VARIANT, whose values are the last.
 
     >>> schema = StructType().add("id", "string", nullable=False).add("n", "long")
     >>> decoder = PageDecoder(schema, table="orders", key_names=["id"])
@@ -233,6 +236,7 @@ class PageDecoder:
         try:
             page = self._envelope.unpack(self._parse(bodies, nulls))
         except pa.ArrowInvalid:
+            self._refuse_twice(bodies)
             return {}
         if self._version is not None:
             name, expected = self._version
@@ -253,6 +257,15 @@ class PageDecoder:
             except (_Doubtful, pa.ArrowInvalid, ValueError):
                 continue
         return done
+
+    def _refuse_twice(self, bodies: Sequence[bytes]) -> None:
+        """Raise `InvalidResponseError` for a name that stands twice, of whose values the value route would keep one."""
+        for body in bodies:
+            with suppress(ValueError):  # what is no JSON, the envelope tells
+                twice = find_twice(body)
+                if twice:
+                    problem = f"a name stands twice in an object, with the values {twice.values},"
+                    raise InvalidResponseError(self._table, f"{problem} in {len(body)} bytes")
 
     def _parse(self, bodies: Sequence[bytes], nulls: bool) -> pa.Array:
         answers = read_objects(pa.py_buffer(b"\n".join(bodies)), self._parse_schemas[nulls])

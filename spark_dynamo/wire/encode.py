@@ -30,6 +30,8 @@ from spark_dynamo.wire.sizes import refuse_large
 from spark_dynamo.wire.variant.text import variant_text
 
 _LONGEST_NAME = 65_535  # bytes
+_ELEMENT_TWICE = "it stands twice in a set; use array_distinct"
+_KEY_TWICE = "it is twice a key of one map, and DynamoDB would keep one of the two values; drop or rename one"
 NULL_VALUE = '{"NULL":true}'
 
 
@@ -85,17 +87,8 @@ class _SetColumn:
             text = _at(f"{self.path}[]", self.leaf.encode, elements)
         _at(self.path, _refuse_empty, values)
         with _belonging_to(values):
-            self._check_distinct(values, text)
+            _refuse_twice(values, text, self.leaf.canonical(text), self.path, _ELEMENT_TWICE)
         return join(f'{prefix}{{"{self.tag}":[', _join_lists(values, join('"', text, '"')), f"]}}{suffix}")
-
-    def _check_distinct(self, values: pa.Array, text: pa.Array) -> None:
-        codes = pc.dictionary_encode(self.leaf.canonical(text)).indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        pairs = _owners(values) * (len(text) + 1) + codes
-        _, first, count = np.unique(pairs, return_index=True, return_counts=True)
-        if (count > 1).any():
-            places = np.sort(first[count > 1]).tolist()
-            twice = {place: (text[place].as_py(), "it stands twice in a set; use array_distinct") for place in places}
-            raise Unfit(twice, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +124,7 @@ class _MapColumn:
         with _belonging_to(lists):
             _at(f"{self.path}{{}}", _refuse_bad_names, keys)
             names = join('"', _at(self.path, encode_text, keys), '":')
+            _refuse_twice(lists, keys, keys, f"{self.path}{{}}", _KEY_TWICE)
             texts = join(names, pc.fill_null(self.value.encode(items, "", ""), NULL_VALUE))
         return join(f'{prefix}{{"M":{{', _join_lists(lists, texts), f"}}}}{suffix}")
 
@@ -370,6 +364,19 @@ def _refuse_nulls(elements: pa.Array) -> pa.Array:
 def _refuse_empty(sets: pa.ListArray) -> pa.Array:
     refuse(sets, pc.equal(pc.list_value_length(sets), 0), EMPTY_SET)
     return sets
+
+
+def _refuse_twice(
+    lists: pa.ListArray, texts: pa.StringArray, canonical: pa.StringArray, path: str, problem: str
+) -> None:
+    """Refuse texts, given for all lists in one column, that have the same canonical form as another one of their list."""
+    codes = pc.dictionary_encode(canonical).indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    pairs = _owners(lists) * (len(texts) + 1) + codes
+    ordered = np.sort(pairs)
+    if (ordered[1:] == ordered[:-1]).any():
+        _, first, count = np.unique(pairs, return_index=True, return_counts=True)
+        twice = {place: (texts[place].as_py(), problem) for place in np.sort(first[count > 1]).tolist()}
+        raise Unfit(twice, path)
 
 
 def _refuse_bad_names(names: pa.StringArray) -> pa.Array:

@@ -8,7 +8,7 @@ What was seen (`seen`) merges in any order to the same; types are chosen at the 
 | BOOL, B | BOOLEAN, BINARY |
 | N, all integral and within 64 bits | BIGINT |
 | N, all integral, some wider | DECIMAL(38,0) |
-| N, up to k digits after the point and i before it | DECIMAL(38,s), s = k + min(max(18-k, 0), (38-k-i) // 2) |
+| N, up to k digits after the point and i before it | DECIMAL(38,k) |
 | N, k + i > 38 | STRING with metadata `{"dynamodb": "N"}`: the number's own text |
 | M | STRUCT of all keys seen |
 | M with free keys | MAP<STRING, what all values together are> |
@@ -23,11 +23,14 @@ NULL and missing are both null in Spark. A column or field whose every null was 
 which no index refuses; where both were seen, that is a loss, and a warning says so. A VARIANT tells the two apart.
 
 Metadata belongs to columns and struct fields. An array's elements and a map's values have none, so there sets and numbers
-kept as text are VARIANT. `numberType` replaces the rows for N: `decimal` has the third row for all numbers, `double` DOUBLE,
-`string` STRING with the number's own text.
+kept as text are VARIANT. `numberType` replaces the rows for N: `decimal` has for all numbers DECIMAL(38,s) with room to grow on
+both sides, s = k + min(max(18-k, 0), (38-k-i) // 2); `double` has DOUBLE, `string` STRING with the number's own text.
 
-The scale s is what the sample needs and room to grow on both sides. Keys are free where there are more than 20 and the median
-one is in less than a quarter of the maps, or where there are more than 1,000; an item's attributes never are.
+With `inferTimestamp`, S is TIMESTAMP where all texts seen at the place are ISO 8601 instants, that is with a zone and down to the
+microsecond at most; but in keys and sets, where the text itself says which item or element it is.
+
+Keys are free where there are more than 20 and the median one is in less than a quarter of the maps, where there are more than
+1,000, or where one is empty, which no field can be; an item's attributes never are.
 
 Key attributes come first and are not nullable; the other attributes, and the fields of each struct, follow by name.
 """
@@ -54,6 +57,7 @@ from pyspark.sql.types import (
     StringType,
     StructField,
     StructType,
+    TimestampType,
     VariantType,
 )
 
@@ -96,7 +100,9 @@ class Inference:
     warnings: tuple[str, ...]
 
 
-def infer_types(items: Fields, keys: Mapping[str, str], number_type: str = "auto") -> Inference:
+def infer_types(
+    items: Fields, keys: Mapping[str, str], number_type: str = "auto", infer_timestamp: bool = False
+) -> Inference:
     """The schema for the items that were seen, whose key attributes are `keys`: name -> S, N or B.
 
     >>> items = Fields()
@@ -104,11 +110,11 @@ def infer_types(items: Fields, keys: Mapping[str, str], number_type: str = "auto
     >>> items.see({"id": {"S": "b"}, "price": {"NULL": True}})
     >>> inferred = infer_types(items, {"id": "S"})
     >>> inferred.schema.simpleString()
-    'struct<id:string,price:decimal(38,18),tags:array<string>>'
+    'struct<id:string,price:decimal(38,1),tags:array<string>>'
     >>> inferred.attributes[1].seen, inferred.attributes[2].present
     ({'N': 1, 'NULL': 1}, 0.5)
     """
-    choice = _Choice(number_type)
+    choice = _Choice(number_type, infer_timestamp, keys)
     if not items.count:
         choice.warnings.append("The sample has no items, so the schema has the key attributes only")
     schema = choice.struct(items, "", keys)
@@ -118,11 +124,13 @@ def infer_types(items: Fields, keys: Mapping[str, str], number_type: str = "auto
 class _Choice:
     """One walk over what was seen: types are returned, facts and warnings noted."""
 
-    def __init__(self, number_type: str) -> None:
+    def __init__(self, number_type: str, infer_timestamp: bool, keys: Iterable[str]) -> None:
         self.attributes: list[InferredAttribute] = []
         self.warnings: list[str] = []
         self._null_or_missing: list[str] = []
         self._number_type = number_type
+        self._infer_timestamp = infer_timestamp
+        self._keys = frozenset(map(_quoted, keys))
 
     def losses(self) -> Iterator[str]:
         """What a write of the frame would change, as one warning: it does no harm to those who only read."""
@@ -185,6 +193,8 @@ class _Choice:
             self._warn(path, "was seen only as NULL: that it is a STRING is a guess")
             return StringType(), None
         match tags[0]:
+            case "S" if self._infer_timestamp and place.are_instants and path not in self._keys:
+                return TimestampType(), None
             case "S" | "BOOL" | "B" as tag:
                 return _PLAIN[tag], None
             case "N":
@@ -212,8 +222,9 @@ class _Choice:
                 f"{_DIGITS} of a DECIMAL: read as STRING with their own text",
             )
             return StringType(), "N"
-        if self._number_type == "auto" and not place.fraction:
-            return (LongType() if place.is_long else DecimalType(_DIGITS, 0)), None
+        if self._number_type == "auto":
+            is_long = place.is_long and not place.fraction
+            return (LongType() if is_long else DecimalType(_DIGITS, place.fraction)), None
         room = min(max(_USUAL_SCALE - place.fraction, 0), (_DIGITS - digits) // 2)
         return DecimalType(_DIGITS, place.fraction + room), None
 

@@ -5,7 +5,7 @@ On the way from page to text and from text to request no Python object is made p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -18,16 +18,24 @@ from spark_dynamo.errors import InvalidItemError, MalformedItemError, SchemaErro
 from spark_dynamo.wire import types
 from spark_dynamo.wire.apart import Apart, BadRow, Rows, others
 from spark_dynamo.wire.attributes import doubtful_places
-from spark_dynamo.wire.contents import check_contents, doubtful_contents
+from spark_dynamo.wire.contents import TOO_DEEP, check_contents, doubtful_contents
 from spark_dynamo.wire.envelope import ENVELOPES, EnvelopeName
 from spark_dynamo.wire.kernels import EMPTY_NAME, Unfit, check_utf8
+from spark_dynamo.wire.names import NAME_TWICE, doubtful_names, find_twice
 from spark_dynamo.wire.reference import bare
 from spark_dynamo.wire.sizes import LARGEST_ITEM, refuse_large
 from spark_dynamo.wire.structure import read_objects, structure
 from spark_dynamo.wire.variant import encode_variant
+from spark_dynamo.wire.variant.shape import shape_problem
 from spark_dynamo.wire.variant.text import variant_text
 
 ITEM_COLUMN = "item"
+# where an item stands in the lines of exports, and in the answers and requests of DynamoDB
+_AROUND_ITEMS = ("Item", "NewImage", "PutRequest.Item")
+_AROUND = (
+    "it is no item itself, but holds one in {0}, as the lines of an export do; take it out before the write, as "
+    "get_json_object(item, '$.{0}') does"
+)
 ITEM_TYPES: Mapping[str, DataType] = {"json": StringType(), "variant": VariantType()}
 
 
@@ -157,9 +165,8 @@ class RawItemEncoder:
                 doubtful = doubtful or list(range(len(good)))
             judged = [self._judge(int(rows[place]), good[place].as_py()) for place in doubtful]
             bad = [row for row in judged if row]
-            if not bad and keys is None:  # a value twice in an object, say, which orjson lets through
-                place = self._first_misfit(good)
-                bad = [self._bad_row(int(rows[place]), good[place].as_py(), problem)]
+            if not bad and keys is None:  # nothing known comes here; whatever it is, it must not be sent
+                bad = [self._bad_row(int(row), text, problem) for row, text in zip(rows, good.to_pylist(), strict=True)]
             if not bad:
                 break
             found |= {row.row: row for row in bad}
@@ -228,7 +235,7 @@ class RawItemEncoder:
         starts, stops = marks.places[marks.opened(1)], marks.places[marks.closed(1)]
         if len(starts) != len(bounds) - 1 or (starts < bounds[:-1]).any() or (stops >= bounds[1:]).any():
             raise ValueError("a text is no object")
-        doubtful = np.concatenate([doubtful_places(data, marks), doubtful_contents(data, marks)])
+        doubtful = np.concatenate([look(data, marks) for look in (doubtful_places, doubtful_contents, doubtful_names)])
         large = np.flatnonzero(np.diff(bounds) > LARGEST_ITEM)  # their size will be counted
         return np.concatenate([np.searchsorted(bounds, doubtful, side="right") - 1, large])
 
@@ -241,36 +248,30 @@ class RawItemEncoder:
             raise ValueError(unfit.problem) from None
         return values
 
-    def _first_misfit(self, texts: pa.StringArray) -> int:
-        """The first text that can't be read together with those before it, found by halving."""
-        start, stop = 0, len(texts)
-        while stop - start > 1:
-            middle = (start + stop) // 2
-            try:
-                self._read(texts.slice(start, middle - start))
-            except ValueError:
-                stop = middle
-            else:
-                start = middle
-        return start
-
     def _judge(self, row: int, text: str) -> BadRow | None:
         """What is wrong with a text; None where it is an item of the table that DynamoDB takes."""
         try:
-            item = orjson.loads(text)
-            if not isinstance(item, dict):
-                raise ValueError("it is no object")
+            item = _parsed(text)
         except ValueError as error:
             return self._unreadable(row, text, f"it is no item in DynamoDB JSON: {error}")
         problems = {name: _problem(attribute, self._keys.get(name)) for name, attribute in item.items()}
         problems = {name: problem for name, problem in problems.items() if problem}
+        around = next((path for path in _AROUND_ITEMS if self._keys.keys() <= _within(item, path)), None)
+        if around and not self._keys.keys() <= item.keys():
+            return self._bad_row(row, text, _AROUND.format(around))
         if problems:
             name, problem = next(iter(problems.items()))
             return self._bad_row(row, text, problem, name, orjson.dumps(item[name]).decode())
         if "" in item:
             return self._bad_row(row, text, EMPTY_NAME)
         missing = [name for name in self._keys if name not in item]
-        return self._bad_row(row, text, f"it lacks the key attribute '{missing[0]}'") if missing else None
+        if missing:
+            return self._bad_row(row, text, f"it lacks the key attribute '{missing[0]}'")
+        try:
+            twice = find_twice(text)
+        except ValueError as error:
+            return self._unreadable(row, text, str(error))
+        return self._bad_row(row, text, NAME_TWICE, twice.path, twice.values) if twice else None
 
     def _unreadable(self, row: int, value: object, problem: str) -> BadRow:
         unfit = {} if value is None else {ITEM_COLUMN: str(value)}
@@ -282,7 +283,14 @@ class RawItemEncoder:
         """A bad row that is an object at least; what is no attribute value in it has no DynamoDB JSON."""
         item = orjson.loads(text)
         unfit = {name: orjson.dumps(found).decode() for name, found in item.items() if _shape_problem(found)}
+        try:
+            twice = find_twice(text)
+        except ValueError:
+            return self._unreadable(row, text, problem)
         kept = {name: found for name, found in item.items() if name not in unfit}
+        if twice:  # both values are in the whole text only
+            kept.pop(twice.attribute, None)
+            unfit = {ITEM_COLUMN: text}
         key = {name: bare(item[name]) for name in self._keys if name in item}
         error = self._error(key, attribute, text if value is None else value, problem)
         return BadRow(row, error, orjson.dumps(kept).decode() if unfit else text, unfit)
@@ -296,6 +304,24 @@ def _is_object(text: str) -> bool:
         return isinstance(orjson.loads(text), dict)
     except ValueError:
         return False
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    item = orjson.loads(text)
+    if not isinstance(item, dict):
+        raise ValueError("it is no object")
+    try:
+        orjson.dumps(item)  # messages show parts of it
+    except TypeError:
+        raise ValueError(TOO_DEEP) from None
+    return item
+
+
+def _within(item: Any, path: str) -> Set[str]:
+    """The names in the object at that path; none where there is no object."""
+    for step in path.split("."):
+        item = item.get(step) if isinstance(item, dict) else None
+    return item.keys() if isinstance(item, dict) else set()
 
 
 def _problem(attribute: Any, key_tag: str | None) -> str:
@@ -313,10 +339,8 @@ def _problem(attribute: Any, key_tag: str | None) -> str:
 
 
 def _shape_problem(attribute: Any) -> str:
-    if not isinstance(attribute, dict) or len(attribute) != 1:
-        return 'it is no attribute value, which has one type, as in {"S":"text"}'
     try:
         encode_variant(attribute)
     except ValueError as error:
-        return str(error)
+        return shape_problem(attribute) or str(error)
     return ""

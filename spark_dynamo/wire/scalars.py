@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING
 
+from spark_dynamo.timezones import read_iso
+
 if TYPE_CHECKING:
     from pyspark.sql.types import DecimalType
 
@@ -61,6 +63,14 @@ def read_timestamp(text: str) -> int:
     moment = _datetime(text)
     # no astimezone(): the first and the last hours of Python's years have no datetime in UTC
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+
+
+def is_instant(text: str) -> bool:
+    """Whether it is an ISO 8601 date and time with a zone, down to the microsecond at most."""
+    try:
+        return _datetime(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def read_local_timestamp(text: str) -> datetime:
@@ -117,6 +127,6 @@ def _datetime(text: str) -> datetime:
     if finer and finer[1].strip("0"):
         raise ValueError("it is finer than a microsecond")
     try:
-        return datetime.fromisoformat(text)
+        return read_iso(text)
     except ValueError:
         raise ValueError("it is no ISO 8601 date and time") from None

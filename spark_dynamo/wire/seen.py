@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from spark_dynamo.wire import types
+from spark_dynamo.wire.scalars import is_instant
 from spark_dynamo.wire.variant.layout import parse_number
+from spark_dynamo.wire.variant.shape import shape_problem
 
 AttributeValue = Mapping[str, Any]
 
@@ -24,13 +26,14 @@ _TAGS = frozenset({"S", "N", "B", "BOOL", "NULL", "M", "L", *types.SET_TAGS})
 class Place:
     """What was seen at one place of the items: how often each type, the range of the numbers, and what lies below."""
 
-    __slots__ = ("counts", "elements", "example", "fields", "filled", "fraction", "is_long", "whole")
+    __slots__ = ("are_instants", "counts", "elements", "example", "fields", "filled", "fraction", "is_long", "whole")
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.example: AttributeValue | None = None
         self.fraction = self.whole = 0  # most digits after and before the point
         self.is_long = True
+        self.are_instants = True  # all texts; never said of those in sets
         self.fields: Fields | None = None
         self.elements: Place | None = None  # of lists, or of sets; where there are both, the place is VARIANT anyway
         self.filled = 0  # lists and sets that are not empty
@@ -40,13 +43,15 @@ class Place:
         try:
             ((tag, value),) = attribute.items()
             if tag not in _TAGS:
-                raise ValueError(f"the type '{tag}' is unknown")
+                raise ValueError(tag)
             self.counts[tag] = self.counts.get(tag, 0) + 1
             if tag == "NULL":
                 return
             if self.example is None:
                 self.example = attribute
-            if tag == "N":
+            if tag == "S":
+                self.are_instants = self.are_instants and is_instant(value)
+            elif tag == "N":
                 self._see_number(value)
             elif tag == "M":
                 self.fields = self.fields or Fields()
@@ -55,9 +60,9 @@ class Place:
             elif tag == "L":
                 self._see_elements(value)
             elif tag in types.SET_TAGS:
-                self._see_elements([{tag[0]: element} for element in value])
-        except (AttributeError, TypeError) as error:
-            raise ValueError(f"no attribute value: {error}") from error
+                self._see_elements([{tag[0]: element} for element in value]).are_instants = False
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(shape_problem(attribute) or str(error)) from error
 
     def merge(self, other: Place) -> None:
         """Take in what another place saw; `other` stays as it is."""
@@ -66,6 +71,7 @@ class Place:
         self.example = self.example or other.example
         self.fraction, self.whole = max(self.fraction, other.fraction), max(self.whole, other.whole)
         self.is_long = self.is_long and other.is_long
+        self.are_instants = self.are_instants and other.are_instants
         self.filled += other.filled
         if other.elements:
             self.elements = self.elements or Place()
@@ -87,11 +93,12 @@ class Place:
                 scale <= 0 and whole <= 19 and -(1 << 63) <= int(f"{sign}{digits or 0}{'0' * -scale}") < 1 << 63
             )
 
-    def _see_elements(self, attributes: Sequence[AttributeValue]) -> None:
+    def _see_elements(self, attributes: Sequence[AttributeValue]) -> Place:
         self.elements = place = self.elements or Place()
         self.filled += bool(attributes)
         for attribute in attributes:
             place.see(attribute)
+        return place
 
 
 class Fields:
@@ -131,6 +138,8 @@ class Fields:
         """What all values together are, where the keys are free; None where the keys are names."""
         if self.values:
             return self.values
+        if "" in self.by_name:  # no field of a struct can be called so
+            return _united(self.by_name.values())
         seen = sorted(sum(place.counts.values()) for place in self.by_name.values())
         if len(seen) < FREE_KEYS_FROM or seen[len(seen) // 2] >= FREE_KEY_SHARE * self.count:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import random
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
@@ -109,6 +109,8 @@ def _moment_text(chance: random.Random, zones: bool) -> str:
         moment = chance.choice(MOMENTS) + timedelta(minutes=chance.choice([0, 0, -1, 1, 300, -1440, 1440]))
         date, clock = _date_text(chance, moment), f"{moment:%H:%M:%S}"
         clocks = [clock, clock.replace(":", ""), f"{clock}.{moment.microsecond:06}", f"{clock},5"]
+        if moment.time() == time.min and moment > datetime.min and chance.random() < 0.3:
+            date, clocks = _date_text(chance, moment - timedelta(days=1)), ["24:00:00", "2400", "24", "24:00:00.000"]
         zone = chance.choice(["", "Z", "+02:00", "-0530", "+23:59", "-23:59:59.999999", "+00:00"]) if zones else ""
         text = f"{date}{chance.choice('TT é~-')}{chance.choice(clocks)}{zone}" if chance.random() < 0.9 else date
         try:

@@ -334,6 +334,17 @@ def test_what_an_init_does_not_take_is_validated() -> None:
         model.model_validate(load({"x": {"x": 1}, "y": {"width": "two", "colour": "a"}}))
 
 
+@pytest.mark.parametrize("text", ["24:00", "T24", "24:00:00Z"])
+def test_the_end_of_a_day_is_no_time_of_it(text: str) -> None:
+    model = create_model("Model", x=(time, ...))
+    load = node_of(model).load
+    assert load is not None
+    assert load({"x": "T23:59"}) == {"x": time(23, 59)}
+    assert load({"x": text}) == {"x": text}  # the model says what is wrong with it
+    with pytest.raises(pydantic.ValidationError):
+        model.model_validate(load({"x": text}))
+
+
 def test_two_values_that_are_one_in_a_set_are_loud() -> None:
     model = create_model("Model", x=(set[pydantic.AnyUrl | str], ...))
     node = node_of(model, policy=SchemaPolicy(scalar_unions="string"))

@@ -221,7 +221,7 @@ ITEMS: list[tuple[Any, str]] = [
     ("", "it is no item in DynamoDB JSON"),
     ("{}", "it lacks the key attribute 'id'"),
     ('{"id":{"N":"5"}}', "the table has it as a key of type S"),
-    ('{"id":{"S":"a"},"id":{"S":"b"}}', "specified twice"),
+    ('{"id":{"S":"a"},"id":{"S":"b"}}', "it stands there twice"),
     ('{"id":{"S":""}}', "a key attribute must not be empty"),
     ('{"id":{"NULL":true}}', "a key attribute must not be NULL"),
     ('{"id":{"S":"' + "k" * 2049 + '"}}', "a partition key holds 2,048 bytes"),

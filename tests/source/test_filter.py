@@ -37,6 +37,7 @@ STARTED = (
     "20261102T000000Z",
     "2026-W45-1",
     "2026-11-02 12:00",
+    "2026-11-01T24:00Z",
 )
 PREDICATES = (
     ("pipeline = 'a' AND day = 'd1'", "GetItem"),

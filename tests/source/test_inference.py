@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType, VariantType
 
 import spark_dynamo as sd
@@ -234,6 +235,29 @@ def infer_scripted(
 # ---------------------------------------------------------------------------------------------------- tables of all kinds
 
 
+def test_maps_with_an_empty_key_are_read_with_the_inferred_schema(spark: SparkSession) -> None:
+    """AWS lets no such item in; it is a server that does."""
+    items = [
+        {"id": {"S": "a"}, "m": {"M": {"": {"S": "x"}, "k": {"S": "y"}}}, "v": {"M": {"": {"L": [{"M": {"": {"N": "1"}}}]}}}},
+        {"id": {"S": "b"}, "m": {"M": {"k": {"S": "z"}}}},
+    ]  # fmt: skip
+
+    def answer(operation: str, request: Item) -> Reply:
+        found = items if not request.get("Segment") else []
+        return description() if operation == "DescribeTable" else Reply({"Items": found, "Count": len(found)})
+
+    with scripted_server(answer) as script:
+        options = {**KEYS, "endpointUrl": script.endpoint}
+        frame = spark.read.format("dynamo-meta").options(**options).load("table")
+        expected = "struct<id:string,m:map<string,string>,v:map<string,array<map<string,bigint>>>>"
+        assert frame.schema.simpleString() == expected
+        rows = frame.orderBy("id").collect()
+    assert [row.asDict() for row in rows] == [
+        {"id": "a", "m": {"": "x", "k": "y"}, "v": {"": [{"": 1}]}},
+        {"id": "b", "m": {"k": "z"}, "v": None},
+    ]
+
+
 def test_a_thousand_attributes(server: Server) -> None:
     table = server.create()
     wide = {f"attribute_{n:04d}": {"N": f"{n}.5" if n % 2 else f"{n}"} for n in range(1000)}
@@ -291,11 +315,26 @@ def test_number_type_is_an_option(server: Server) -> None:
         for number_type in ("auto", "decimal", "double", "string")
     }
     assert kinds == {
-        "auto": "struct<id:bigint,x:decimal(38,18)>",
+        "auto": "struct<id:bigint,x:decimal(38,1)>",
         "decimal": "struct<id:decimal(38,18),x:decimal(38,18)>",
         "double": "struct<id:double,x:double>",
         "string": "struct<id:string,x:string>",
     }
+
+
+def test_timestamps_are_inferred_where_an_option_says_so(spark: SparkSession, local_server: Server) -> None:
+    table = local_server.create()
+    at = {"S": "2026-11-01T12:30:00+02:00"}
+    local_server.put(table, *({"id": {"S": key}, "at": at, "price": {"N": "19.90"}} for key in "ab"))
+    read = spark.read.format("dynamo-meta").options(**local_server.options)
+    frame = read.load(table)
+    assert frame.dtypes == [("id", "string"), ("at", "string"), ("price", "decimal(38,1)")]
+    assert {(row["at"], str(row["price"])) for row in frame.collect()} == {(at["S"], "19.9")}
+    frame = read.option("inferTimestamp", "true").option("filter", "at = '2026-11-01T10:30:00Z'").load(table)
+    assert frame.dtypes[1] == ("at", "timestamp")
+    assert [row["micros"] for row in frame.selectExpr("unix_micros(at) AS micros").collect()] == [
+        1_793_529_000_000_000
+    ] * 2
 
 
 def test_a_metadata_table_is_sampled_like_any_other(server: Server) -> None:
@@ -345,7 +384,7 @@ def test_the_report_as_text(server: Server) -> None:
     assert [line.split(maxsplit=4) for line in lines[1:2]] == [["attribute", "type", "present", "seen", "example"]]
     assert lines[3].split()[:4] == ["id", "STRING", "100.0%", "S"]
     assert lines[4].split() == ["any", "STRING", "100.0%", "NULL", "1,", "S", "1", "x\\ny"]
-    assert lines[5].split() == ["n", "DECIMAL(38,18)", "50.0%", "N", "1", "1.5"]
+    assert lines[5].split() == ["n", "DECIMAL(38,1)", "50.0%", "N", "1", "1.5"]
     assert "HIDDENSECRET" not in text
 
 

@@ -118,6 +118,11 @@ GOOD = {"id": {"S": "good"}}
         ("{}", "attribute 'item' is {}: it lacks the key attribute 'id'"),
         ('{"id":{"N":"5"}}', "attribute 'id' is .*: the table has it as a key of type S"),
         ('{"id":{"S":"a"}', "it is no item in DynamoDB JSON"),
+        (
+            '{"id":{"S":"a"},"v":{"M":{"w":{"S":"a"},"w":{"N":"1"}}}}',
+            """attribute 'v.w' is {"S":"a"} and {"N":"1"}: it stands there twice, and DynamoDB would keep one""",
+        ),
+        ('{"Item":{"id":{"S":"a"}}}', "it is no item itself, but holds one in Item, as the lines of an export do"),
         ('{"id":{"S":"a"},"v":{"S":"' + "x" * 409_600 + '"}}', "the item is 409,604 bytes, and DynamoDB takes at most"),
     ],
 )

@@ -322,6 +322,23 @@ def test_what_is_no_page(body: bytes, kind: DataType) -> None:
         PageDecoder(StructType().add("id", kind), table="orders").decode(body)
 
 
+@pytest.mark.parametrize(
+    ("item", "values"),
+    [
+        ('{"id":{"S":"a"},"v":{"M":{"w":{"S":"x"}}},"id":{"S":"b"}}', '{"S":"a"} and {"S":"b"}'),
+        ('{"id":{"S":"a","S":"b"}}', '"a" and "b"'),
+        ('{"id":{"S":"a"},"v":{"M":{"w":{"S":"x"},"\\u0077":{"S":"y"}}}}', '{"S":"x"} and {"S":"y"}'),
+    ],
+)
+@pytest.mark.parametrize("mode", ["FAILFAST", "PERMISSIVE", "DROPMALFORMED"])
+def test_of_a_name_that_stands_twice_no_value_is_chosen(item: str, values: str, mode: str) -> None:
+    schema = StructType().add("id", StringType()).add("v", StructType().add("w", StringType()))
+    decoder = PageDecoder(schema, table="orders", key_names=["id"], mode=mode)
+    with pytest.raises(InvalidResponseError) as caught:
+        decoder.decode(f'{{"Items":[{{"id":{{"S":"z"}}}},{item}]}}'.encode())
+    assert f"a name stands twice in an object, with the values {values}, in" in str(caught.value)
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("escaped", [False, True])
 def test_other_ways_to_write_json(indent: int | None, escaped: bool) -> None:

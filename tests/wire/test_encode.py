@@ -379,6 +379,26 @@ def test_an_empty_name_in_a_map_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "good", "bad", "path"),
+    [
+        (MapType(StringType(), LongType()), [("x", 1), ("y", 1)], [("x", 1), ("y", 2), ("x", 3)], "m{}"),
+        (MapType(StringType(), LongType()), None, [("x", 1), ("x", None)], "m{}"),
+        (ArrayType(MapType(StringType(), LongType())), [[("x", 1)], [("x", 1)]], [[], [("x", 1), ("x", 1)]], "m[]{}"),
+        (MapType(StringType(), MapType(StringType(), LongType())), [], [("y", []), ("z", [("x", 1)] * 2)], "m{}{}"),
+    ],
+)
+def test_a_key_that_a_map_holds_twice_is_refused(kind: DataType, good: Any, bad: Any, path: str) -> None:
+    schema = StructType().add("id", StringType()).add("m", kind)
+    batch = batch_of(schema, [{"id": "a", "m": good}, {"id": "b", "m": bad}, {"id": "c", "m": good}])
+    error = refuse(schema, batch)
+    assert (error.key, error.attribute, error.value) == ({"id": "b"}, path, "x")
+    assert "it is twice a key of one map" in str(error)
+    apart = ItemEncoder(schema, table="orders", key_names=["id"]).encode_apart(batch)
+    assert apart.keys.column("id").to_pylist() == ["a", "c"]
+    assert apart.bad[0].unfit == {"m": str(bad)}
+
+
+@pytest.mark.parametrize(
     "content", [{"": {"S": "x"}}, {"a": {"S": '"'}, "": {"NULL": True}}, {"z": {"M": {"": {"L": []}}}}]
 )
 def test_an_empty_name_in_a_variant_is_refused(content: dict[str, Any]) -> None:

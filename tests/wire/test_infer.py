@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -21,12 +23,15 @@ from pyspark.sql.types import (
     StringType,
     StructField,
     StructType,
+    TimestampType,
     VariantType,
 )
 
+from spark_dynamo.errors import MalformedItemError
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.infer import Inference, infer_types, show_attribute
 from spark_dynamo.wire.seen import MOST_FIELDS, Fields, Place
+from spark_dynamo.wire.variant.shape import NO_VALUE
 from tests.wire.strategies import (
     ODD_NUMBERS,
     any_attributes,
@@ -133,16 +138,13 @@ def facts(inferred: Inference) -> list[Any]:
         (numbers("9" * 38), DecimalType(38, 0), None),
         (numbers("1E+37"), DecimalType(38, 0), None),
         (numbers("1E+38"), StringType(), "N"),
-        (numbers("12.50"), DecimalType(38, 18), None),  # k = 1, i = 2: 18 digits after the point and 20 before
-        (
-            numbers("0.5", "12345678901234567890"),
-            DecimalType(38, 9),
-            None,
-        ),  # k = 1, i = 20: 17 to spare, 8 of them after
-        (numbers("0.1234567890123456789012"), DecimalType(38, 22), None),  # k = 22: already beyond 18
+        (numbers("12.50"), DecimalType(38, 1), None),
+        (numbers("19.9", "5", "19.95"), DecimalType(38, 2), None),
+        (numbers("0.5", "12345678901234567890"), DecimalType(38, 1), None),
+        (numbers("0.1234567890123456789012"), DecimalType(38, 22), None),
         (numbers("1E-18", "1" * 20), DecimalType(38, 18), None),
         (numbers("1E-38"), DecimalType(38, 38), None),
-        (numbers("0E+30", "0.25"), DecimalType(38, 18), None),
+        (numbers("0E+30", "0.25"), DecimalType(38, 2), None),
         (numbers("1E-39"), StringType(), "N"),
         (numbers("0.00000000000000000001", "1234567890123456789"), StringType(), "N"),  # each fits, both together don't
         ([{"M": {"b": {"S": "x"}, "a": {"N": "1"}}}], StructType().add("a", LongType()).add("b", StringType()), None),
@@ -152,17 +154,20 @@ def facts(inferred: Inference) -> list[Any]:
             None,
         ),
         ([{"M": {}}, {"M": {"a": {"BOOL": True}}}], StructType().add("a", BooleanType()), None),
-        ([{"L": numbers("1")}, {"L": numbers("2.5")}, {"L": []}], ArrayType(DecimalType(38, 18)), None),
+        ([{"L": numbers("1")}, {"L": numbers("2.5")}, {"L": []}], ArrayType(DecimalType(38, 1)), None),
         ([{"L": [{"NULL": True}, {"S": "a"}]}], ArrayType(StringType()), None),
         ([{"L": [{"L": numbers("1")}]}], ArrayType(ArrayType(LongType())), None),
         ([{"SS": ["a"]}], ArrayType(StringType(), False), "SS"),
-        ([{"NS": ["1"]}, {"NS": ["0.5"]}], ArrayType(DecimalType(38, 18), False), "NS"),
+        ([{"NS": ["1"]}, {"NS": ["0.5"]}], ArrayType(DecimalType(38, 1), False), "NS"),
         ([{"NS": ["1E+38"]}], ArrayType(StringType(), False), "NS"),
         ([{"BS": ["AA=="]}], ArrayType(BinaryType(), False), "BS"),
         ([{"S": "a"}, {"NULL": True}], StringType(), None),
         ([{"NULL": True}], StringType(), None),
         ([{"L": []}, {"NULL": True}], ArrayType(StringType()), None),
         ([{"M": {}}], STRINGS, None),
+        ([{"M": {"": {"S": "x"}, "k": {"S": "y"}}}, {"M": {}}], STRINGS, None),  # no field is called so
+        ([{"M": {"": {"S": "x"}, "k": {"N": "1"}}}], MapType(StringType(), VariantType()), None),
+        ([{"L": [{"M": {"": {"N": "1"}}}]}], ArrayType(MapType(StringType(), LongType())), None),
         ([{"S": "a"}, {"N": "1"}], VariantType(), None),
         ([{"M": {}}, {"L": []}], VariantType(), None),
         ([{"SS": ["a"]}, {"NS": ["1"]}], VariantType(), None),
@@ -218,6 +223,72 @@ def test_number_types(number_type: str, expected: DataType, tag: str | None) -> 
     assert column == StructField("x", ArrayType(expected, False), True, {"dynamodb": "NS"})
     column, _ = infer_values({"L": numbers("1", "1000")}, number_type=number_type)
     assert column.dataType == ArrayType(VariantType() if number_type == "string" else expected)
+
+
+@pytest.mark.parametrize(
+    ("texts", "scale"),
+    [
+        (["12.50"], 18),  # k = 1, i = 2: 18 digits after the point and 20 before
+        (["0.5", "12345678901234567890"], 9),  # k = 1, i = 20: 17 to spare, 8 of them after
+        (["0.1234567890123456789012"], 22),  # k = 22: already beyond 18
+        (["7"], 18),
+    ],
+)
+def test_decimals_have_room_on_both_sides_where_it_is_asked_for(texts: list[str], scale: int) -> None:
+    column, _ = infer_values(*numbers(*texts), number_type="decimal")
+    assert column.dataType == DecimalType(38, scale)
+
+
+@pytest.mark.parametrize("later", ["0.001", "1E-38", "1" + "0" * 36, "-9.999"])
+def test_a_later_number_that_does_not_fit_is_loud(later: str) -> None:
+    schema = infer({"id": {"S": "a"}, "x": {"N": "19.95"}}).schema
+    body = orjson.dumps({"Items": [{"id": {"S": "a"}, "x": {"N": "1"}}, {"id": {"S": "b"}, "x": {"N": later}}]})
+    with pytest.raises(MalformedItemError, match=r"item {id='b'}: attribute 'x' is .* needs more than"):
+        PageDecoder(schema, table="t", key_names=["id"]).decode(body)
+    permissive = StructType([*schema.fields, StructField("bad", StringType())])
+    rows = PageDecoder(permissive, table="t", mode="PERMISSIVE", corrupt_column="bad").decode(body).to_pylist()
+    assert [row["x"] for row in rows] == [Decimal("1.00"), None]
+    assert orjson.loads(rows[1]["bad"]) == {"id": {"S": "b"}, "x": {"N": later}}
+
+
+INSTANTS = ["2026-11-01T10:30:00Z", "2026-11-01T10:30:00.123456+02:00", "20261101T103000-0530"]
+NO_INSTANTS = [
+    "2026-11-01T10:30:00",
+    "2026-11-01",
+    "2026-11-01T10:30:00.1234567Z",
+    "2026-13-01T00:00Z",
+    "",
+    "10:30Z",
+    "x",
+]
+MOMENT = TimestampType()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([{"S": text} for text in INSTANTS], MOMENT),
+        ([{"S": INSTANTS[0]}, {"NULL": True}], MOMENT),
+        *(([{"S": INSTANTS[0]}, {"S": text}, {"S": INSTANTS[1]}], StringType()) for text in NO_INSTANTS),
+        ([{"S": text} for text in NO_INSTANTS], StringType()),
+        ([{"S": INSTANTS[0]}, {"N": "1"}], VariantType()),
+        ([{"L": [{"S": INSTANTS[0]}]}, {"L": []}], ArrayType(MOMENT)),
+        ([{"M": {"at": {"S": INSTANTS[0]}, "id": {"S": INSTANTS[0]}}}], StructType().add("at", MOMENT).add("id", MOMENT)),
+        ([{"M": {"": {"S": INSTANTS[0]}, "b": {"S": INSTANTS[1]}}}], MapType(StringType(), MOMENT)),
+        ([{"M": {"": {"S": INSTANTS[0]}, "b": {"S": "x"}}}], STRINGS),
+        ([{"SS": INSTANTS}], ArrayType(StringType(), False)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_instants_are_timestamps_where_it_is_asked_for(values: list[Item], expected: DataType) -> None:
+    items = [{"id": {"S": INSTANTS[0]}, "x": value} for value in values]
+    first, second = fields_of(items[:1]), fields_of(items[1:])
+    second.merge(first)
+    for fields in (fields_of(items), second):
+        schema = infer_types(fields, {"id": "S"}, infer_timestamp=True).schema
+        assert (schema["id"].dataType, schema["x"].dataType) == (StringType(), expected)
+        check_decodes(items, schema)
+    assert "timestamp" not in infer(*items, id="S").schema.simpleString()
 
 
 def test_double_warns_of_numbers_that_it_may_round() -> None:
@@ -286,7 +357,7 @@ def test_keys_are_forgotten_early_or_late_alike() -> None:
 def test_values_of_free_keys_are_taken_together() -> None:
     attributes = [{"M": {f"k{index}": {"M": {"n": {"N": "1.5" if index else "1"}}}}} for index in range(30)]
     column, _ = infer_values(*attributes)
-    assert column.dataType == MapType(StringType(), StructType().add("n", DecimalType(38, 18)))
+    assert column.dataType == MapType(StringType(), StructType().add("n", DecimalType(38, 1)))
     sets, warnings = infer_values(*({"M": {f"k{index}": {"SS": ["a"]}}} for index in range(30)))
     assert sets.dataType == MapType(StringType(), VariantType())
     assert warnings == ("'x{}' holds sets, and only attributes and fields can be marked as such: read as VARIANT",)
@@ -413,8 +484,19 @@ def test_any_attribute_has_an_example(attribute: Item) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [{}, {"S": "a", "N": "1"}, {"X": "a"}, {"M": 5}, {"L": {"S": "a"}}, {"N": 5}, {"N": "x"}, 5]
+    ("broken", "problem"),
+    [
+        ({}, NO_VALUE),
+        ({"S": "a", "N": "1"}, NO_VALUE),
+        ({"X": "a"}, "the type 'X' is unknown; DynamoDB's are S, N"),
+        ({"M": 5}, "a map is an object"),
+        ({"L": {"S": "a"}}, "a list is an array"),
+        ({"L": [{"S": "a"}, {"M": {"k": {}}}]}, "at [1].k it is {}, which is not a DynamoDB attribute value"),
+        ({"N": 5}, 'a number stands in quotes, as in {"N":"5"}'),
+        ({"N": "x"}, "x is not a finite number"),
+        (5, NO_VALUE),
+    ],
 )
-def test_what_is_no_attribute_value_is_refused(broken: Any) -> None:
-    with pytest.raises(ValueError, match="."):
+def test_what_is_no_attribute_value_is_refused(broken: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
         fields_of([{"x": broken}])

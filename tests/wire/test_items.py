@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from spark_dynamo.errors import InvalidItemError, InvalidResponseError, MalformedItemError
 from spark_dynamo.wire.contents import check_contents
 from spark_dynamo.wire.items import ItemDecoder, RawItemEncoder, item_schema
+from spark_dynamo.wire.names import NAME_TWICE, doubtful_names, find_twice
 from spark_dynamo.wire.structure import structure
 from spark_dynamo.wire.types import VARIANT, arrow_schema
 from spark_dynamo.wire.variant import decode_variant, encode_variant
+from spark_dynamo.wire.variant.shape import NO_VALUE, shape_problem
 from tests.wire.strategies import any_attributes, canonical, names
 
 ENVELOPES: dict[str, Callable[[list[Any]], Any]] = {
@@ -270,7 +272,6 @@ def test_a_text_is_refused_where_the_value_route_refuses_it(items: list[Any], se
 GOOD = '{"id":{"S":"a"},"n":{"N":"5"}}'
 NO_JSON = "Row {} can't be written to table 'orders': attribute 'item' is T: it is no item in DynamoDB JSON: "
 ATTRIBUTE = "Row {id='a'} can't be written to table 'orders': attribute 'v' is "
-NO_VALUE = """it is no attribute value, which has one type, as in {"S":"text"}"""
 # with T for the text
 BAD_TEXTS: list[tuple[Any, str]] = [
     (None, "attribute 'item' is None: an item must not be NULL; filter such rows out"),
@@ -296,14 +297,25 @@ BAD_TEXTS: list[tuple[Any, str]] = [
     ('{"id":{"S":"a"},"v":{"S":"x","N":"5"}}', f'{ATTRIBUTE}{{"S":"x","N":"5"}}: {NO_VALUE}'),
     ('{"id":{"S":"a"},"v":{"BOOL":true,"NULL":true}}', NO_VALUE),
     ('{"id":{"S":"a"},"v":{"M":{},"L":[]}}', NO_VALUE),
-    ('{"id":{"S":"a"},"v":{"X":"x"}}', "the type 'X' is unknown"),
+    ('{"id":{"S":"a"},"v":{"X":"x"}}', "the type 'X' is unknown; DynamoDB's are S, N, B, BOOL, NULL, M, L, SS, NS and BS"),
     ('{"id":{"S":"a"},"v":{"SSS":["x"]}}', "the type 'SSS' is unknown"),
     ('{"id":{"S":"a"},"v":{"BOOLE":true}}', "the type 'BOOLE' is unknown"),
-    ('{"id":{"S":"a"},"v":{"S":5}}', f'{ATTRIBUTE}{{"S":5}}: '),
-    ('{"id":{"S":"a"},"v":{"M":[]}}', "[] is not a dict"),
-    ('{"id":{"S":"a"},"v":{"SS":{"S":"x"}}}', "is not a list"),
-    ('{"id":{"S":"a"},"v":{"L":[5]}}', f'{ATTRIBUTE}{{"L":[5]}}: '),
-    ('{"id":{"S":"a"},"v":{"L":[{"M":{"w":{"NULL":false}}}]}}', "NULL is always true, not False"),
+    ('{"id":{"S":"a"},"v":{"S":5}}', f'{ATTRIBUTE}{{"S":5}}: a string stands in quotes, as in {{"S":"5"}}'),
+    ('{"id":{"S":"a"},"v":{"N":5}}', f'{ATTRIBUTE}{{"N":5}}: a number stands in quotes, as in {{"N":"5"}}'),
+    ('{"id":{"S":"a"},"v":{"N":null}}', 'a number stands in quotes, as in {"N":"5"}'),
+    ('{"id":{"S":"a"},"v":{"N":""}}', "an empty text is not a finite number"),
+    ('{"id":{"S":"a"},"v":{"NS":["1",2]}}', 'a number stands in quotes, as in {"N":"2"}'),
+    ('{"id":{"S":"a"},"v":{"B":5}}', 'a binary is base64 text, as in {"B":"AAE="}'),
+    ('{"id":{"S":"a"},"v":{"B":"A"}}', "it is no base64"),
+    ('{"id":{"S":"a"},"v":{"BOOL":"true"}}', 'a BOOL is {"BOOL":true} or {"BOOL":false}'),
+    ('{"id":{"S":"a"},"v":{"M":[]}}', 'a map is an object, as in {"M":{"name":{"S":"text"}}}'),
+    ('{"id":{"S":"a"},"v":{"SS":{"S":"x"}}}', 'a set is an array, as in {"SS":["text"]}'),
+    ('{"id":{"S":"a"},"v":{"L":"ab"}}', 'a list is an array, as in {"L":[{"S":"text"}]}'),
+    ('{"id":{"S":"a"},"v":{"L":[null]}}', 'at [0] it is null, which is not a DynamoDB attribute value; null is {"NULL":true}'),
+    ('{"id":{"S":"a"},"v":{"M":{"w":{"L":[{"N":1}]}}}}', 'at w[0] it is {"N":1}, and a number stands in quotes, as in {"N":"1"}'),
+    ('{"id":{"S":"a"},"v":{"L":[5]}}',
+     ATTRIBUTE + '{"L":[5]}: at [0] it is 5, which is not a DynamoDB attribute value; one has one type, as in {"S":"text"}'),
+    ('{"id":{"S":"a"},"v":{"L":[{"M":{"w":{"NULL":false}}}]}}', "NULL is always true, not false"),
     ("{}", "Row {} can't be written to table 'orders': attribute 'item' is {}: it lacks the key attribute 'id'"),
     ('{"ID":{"S":"a"}}', "it lacks the key attribute 'id'"),
     ('{"id":5}', f"Row {{id=5}} can't be written to table 'orders': attribute 'id' is 5: {NO_VALUE}"),
@@ -311,7 +323,19 @@ BAD_TEXTS: list[tuple[Any, str]] = [
     ('{"id":{"N":"5"}}', """Row {id='5'} can't be written to table 'orders': attribute 'id' is {"N":"5"}: the table has it as"""),
     ('{"id":{"S":5}}', """attribute 'id' is {"S":5}: """),
     ('{"id":{"S":"\\ud800"}}', NO_JSON),
-    ('{"id":{"S":"a"},"id":{"S":"b"}}', "it can't be put into the table: JSON parse error: Column(/id) was specified twice"),
+    ('{"id":{"S":"a"},"id":{"S":"b"}}', f"""attribute 'id' is {{"S":"a"}} and {{"S":"b"}}: {NAME_TWICE}"""),
+    ('{"id":{"S":"a","S":"b"}}', f"""attribute 'id' is "a" and "b": {NAME_TWICE}"""),
+    ('{"id":{"S":"a"},"v":{"S":"x"},"v":{"S":"x"}}', f"""{ATTRIBUTE}{{"S":"x"}} and {{"S":"x"}}: {NAME_TWICE}"""),
+    ('{"id":{"S":"a"},"v":{"S":"x"},"\\u0076":{"N":"1"}}', f"""{ATTRIBUTE}{{"S":"x"}} and {{"N":"1"}}: {NAME_TWICE}"""),
+    ('{"id":{"S":"a"},"v":{"S":"x","\\u0053":"y"}}', f"""{ATTRIBUTE}"x" and "y": {NAME_TWICE}"""),
+    ('{"id":{"S":"a"},"v":{"M":{"w":{"L":[{"M":{"":{"N":"1"},"":{"N":"2"}}}]}}}}', "DynamoDB takes no empty attribute name"),
+    ('{"id":{"S":"a"},"v":{"L":[{"M":{}},{"M":{"w":{"N":"1"},"x":{"N":"3"},"w":{"N":"2"}}}]}}',
+     f"""attribute 'v[1].w' is {{"N":"1"}} and {{"N":"2"}}: {NAME_TWICE}"""),
+    ('{"id":{"S":"a"},"v":5,"v":{"S":"x"}}', f"""{ATTRIBUTE}5 and {{"S":"x"}}: {NAME_TWICE}"""),
+    ('{"Item":' + GOOD + "}", "attribute 'item' is T: it is no item itself, but holds one in Item, as the "
+     "lines of an export do; take it out before the write, as get_json_object(item, '$.Item') does"),
+    ('{"Metadata":{},"Keys":{"id":{"S":"a"}},"NewImage":' + GOOD + "}", "get_json_object(item, '$.NewImage')"),
+    ('{"PutRequest":{"Item":' + GOOD + "}}", "get_json_object(item, '$.PutRequest.Item')"),
 ]  # fmt: skip
 
 
@@ -323,6 +347,83 @@ def test_texts_that_are_no_items(text: Any, sentence: str, place: int) -> None:
     with pytest.raises(InvalidItemError) as caught:
         encoded(texts)
     assert sentence.replace(" T:", f" {text}:") in str(caught.value)
+
+
+words = st.one_of(st.sampled_from(["a", "é", "n" * 8, "n" * 9, "n" * 8 + "m", '"', "S", "M"]), odd_texts)
+some_names = st.lists(st.tuples(words, st.booleans()), max_size=4)
+
+
+def text_of(pairs: list[tuple[tuple[str, bool], str]]) -> str:
+    """An object of those names, each with or without escapes of what is beyond ASCII, and values."""
+    return "{" + ",".join(f"{json.dumps(name, ensure_ascii=flag)}:{value}" for (name, flag), value in pairs) + "}"
+
+
+@given(st.lists(st.tuples(some_names, some_names), min_size=1, max_size=4))
+def test_names_that_stand_twice_are_found_among_many_items(rows: list[tuple[Any, Any]]) -> None:
+    texts = []
+    for outer, inner in rows:
+        within = text_of([(name, '{"SS":["x"]}') for name in inner])
+        texts.append(
+            text_of([*((name, '{"N":"1"}') for name in outer), (("within", True), f'{{"L":[{{"M":{within}}}]}}')])
+        )
+    data = np.frombuffer("".join(texts).encode(), np.uint8)
+    bounds = np.cumsum([len(text.encode()) for text in texts])
+    found = np.searchsorted(bounds, doubtful_names(data, structure(data)), side="right")
+    twice = [any(len({name for name, _ in names}) < len(names) for names in row) for row in rows]
+    assert sorted(set(found.tolist())) == [row for row, is_twice in enumerate(twice) if is_twice]
+    assert [find_twice(text) is not None for text in texts] == twice
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_rejected_text_keeps_both_values_of_a_name(place: int) -> None:
+    bad = [
+        '{"id":{"S":"a"},"v":{"S":"x"},"v":{"N":"1"}}',
+        '{"id":{"S":"a"},"v":{"S":"x"},"v":{"N":"1"},"w":5}',
+        '{"v":{"S":"x"},"v":{"N":"1"},"id":{"N":"5"}}',
+        '{"id":{"S":"a"},"v":{"X":{"x":1,"x":2}}}',
+        '{"id":{"S":"a"},"id":{"S":"b"}}',
+    ]
+    texts = [GOOD] * 3
+    texts[place:place] = bad
+    apart = RawItemEncoder("json", table="orders", keys={"id": "S"}).encode_apart(pa.record_batch({"item": texts}))
+    assert apart.texts.to_pylist() == [GOOD] * 3
+    assert [row.unfit for row in apart.bad] == [{"item": text} for text in bad]
+    assert [orjson.loads(row.item or "") for row in apart.bad] == [
+        {"id": {"S": "a"}},
+        {"id": {"S": "a"}},
+        {"id": {"N": "5"}},
+        {"id": {"S": "a"}},
+        {},
+    ]
+
+
+@given(damaged_items())
+def test_what_is_no_attribute_value_has_a_sentence_without_words_of_python(item: Any) -> None:
+    for attribute in item.values():
+        problem = shape_problem(attribute)
+        try:
+            encode_variant(attribute)
+        except ValueError as error:
+            assert problem
+            assert str(error).endswith(f"is not a DynamoDB attribute value: {problem}")  # noqa: PT017 - most, but not all, are none
+        else:
+            assert not problem
+        assert not any(word in problem for word in ("'int'", "NoneType", "object of type", "has no", "unpack", "dict"))
+
+
+@pytest.mark.parametrize("depth", [32, 300, 480, 600, 1_100])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_texts_that_are_nested_too_deep(depth: int, hidden: bool) -> None:
+    value = '{"M":{"v":' * depth + '{"N":"1"}' + "}}" * depth
+    text = '{"id":{"S":"a"},"v":' + value + (',"v":{"S":"x"}}' if hidden else "}")
+    with pytest.raises(InvalidItemError, match="32 levels deep|stands there twice|depth limit exceeded"):
+        encoded([GOOD, text])
+    apart = RawItemEncoder("json", table="orders", keys={"id": "S"}).encode_apart(
+        pa.record_batch({"item": [GOOD, text]})
+    )
+    assert apart.texts.to_pylist() == [GOOD]
+    (bad,) = apart.bad
+    assert text in {bad.item, bad.unfit.get("item")}
 
 
 def test_rows_that_only_together_make_items() -> None:

@@ -243,6 +243,25 @@ def test_the_first_and_last_instants() -> None:
             scalars.read_timestamp(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["2020-12-23T24:00:00", "20201223T24", "2020-W52-3 24:00", "2020-12-23T24:00:00.000000"]
+)
+@pytest.mark.parametrize(("zone", "hours"), [("Z", 0), ("+02:00", 2), ("-0530", -5.5), ("", 0)])
+def test_the_end_of_a_day_is_the_beginning_of_the_next(text: str, zone: str, hours: float) -> None:
+    assert scalars.read_timestamp(text + zone) == 1_608_768_000_000_000 - hours * 3_600_000_000
+    if not zone:
+        assert scalars.read_local_timestamp(text) == datetime(2020, 12, 24)
+
+
+@pytest.mark.parametrize(
+    "text", ["2020-12-23T24:00:01", "2020-12-23T24:01Z", "2020-12-23T25:00", "9999-12-31T24:00", "2020-12-32T24:00", "24:00",
+             "2020-12-23T24:00:00.0000001", "2020-12-23T24:60", "2020-12-2424"],
+)  # fmt: skip
+def test_what_is_later_than_the_end_of_a_day_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="it is no ISO 8601 date and time|finer than a microsecond"):
+        scalars.read_timestamp(text)
+
+
 # ---------------------------------------------------------------------------------------------------- encoding
 
 

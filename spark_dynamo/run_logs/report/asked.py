@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.metadata.models import RunStatus
+from spark_dynamo.timezones import read_iso
 
 __all__ = ["config_of", "named_zone", "shown_zone", "since_of", "statuses_of"]
 
@@ -79,7 +80,7 @@ def _parsed(text: str) -> datetime | timedelta:
     if found := _AGO.fullmatch(text.strip()):
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
     try:
-        return datetime.fromisoformat(text.strip())
+        return read_iso(text.strip())
     except ValueError:
         raise ConfigurationError(
             f"since {shorten(repr(text))} is neither a duration such as 90m, 24h, 7d, 2w nor a time such as 2026-11-01T08:00"

@@ -32,6 +32,7 @@ from spark_dynamo.run_logs.report.words import (
     unreadable_lines,
     zone_text,
 )
+from spark_dynamo.timezones import read_iso
 
 __all__ = ["LastLines", "run_view", "runs_text", "runs_view"]
 
@@ -284,7 +285,7 @@ def _messages(log: PipelineRunLog, zone: tzinfo) -> Table | None:
 def _time_in(time: Any, zone: tzinfo) -> str:
     """A message's time, which is text in UTC, in that zone; what is no time stays as it is."""
     try:
-        found = datetime.fromisoformat(str(time))
+        found = read_iso(str(time))
     except ValueError:
         return line_text(str(time), 40)
     return time_text(found if found.tzinfo else found.replace(tzinfo=UTC), zone)

@@ -258,10 +258,16 @@ def _decimal(place: Place) -> Leaf:
 
 def _time(place: Place) -> Leaf:
     if place.walk.policy.time == "string":
-        return Leaf(StringType(), time.isoformat, patient(time.fromisoformat), narrower=True)
+        return Leaf(StringType(), time.isoformat, patient(_iso_time), narrower=True)
     if not hasattr(types, "TimeType"):
         raise SchemaError(place.path, "the policy time='time' needs Spark 4.1. Use time='string', or a newer pyspark")
     return Leaf(types.TimeType(), _time_without_zone)
+
+
+def _iso_time(text: str) -> time:
+    if text.removeprefix("T").startswith("24"):  # Python reads it as 00:00 since 3.14
+        raise ValueError(f"{text!r} is the end of a day and no time of it")
+    return time.fromisoformat(text)
 
 
 def _time_without_zone(value: time) -> time:

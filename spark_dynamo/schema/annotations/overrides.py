@@ -43,6 +43,7 @@ from spark_dynamo.schema.annotations.places import Place, name_of
 from spark_dynamo.schema.annotations.variants import any_node, dump_variant, is_any
 from spark_dynamo.schema.ddl import parse_ddl
 from spark_dynamo.schema.nodes import Node
+from spark_dynamo.timezones import read_iso
 from spark_dynamo.wire.variant import decode_variant
 
 __all__ = ["encoded_node", "overridden_node"]
@@ -147,8 +148,8 @@ _CONVERSIONS: Mapping[tuple[type[DataType], type[DataType]], tuple[Convert | Non
         (BooleanType, StringType): (lambda flag: str(flag).lower(), None),
         (StringType, CharType): (None, None),
         (StringType, VarcharType): (None, None),
-        (TimestampType, StringType): (_of_moment, patient(datetime.fromisoformat)),
-        (TimestampNTZType, StringType): (_of_moment, patient(datetime.fromisoformat)),
+        (TimestampType, StringType): (_of_moment, patient(read_iso)),
+        (TimestampNTZType, StringType): (_of_moment, patient(read_iso)),
         (DateType, StringType): (date.isoformat, patient(date.fromisoformat)),
     }
 )

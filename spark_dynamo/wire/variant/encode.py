@@ -25,6 +25,7 @@ from spark_dynamo.wire.variant.layout import (
     TRUE,
     parse_number,
 )
+from spark_dynamo.wire.variant.shape import shape_problem, show_json
 
 # DynamoDB -> variant. A writer appends bytes to `parts` and returns how many. The header of an object or array needs
 # the sizes of what follows it, so it gets its place in the list first; every byte is copied once, by the final join.
@@ -47,8 +48,8 @@ def encode_variant(attribute_value: Mapping[str, Any]) -> tuple[bytes, bytes]:
         ((tag, payload),) = attribute_value.items()
         size = _WRITERS[tag](payload, parts, ids)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        problem = f"the type {error} is unknown" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{shorten(attribute_value)} is not a DynamoDB attribute value: {problem}") from error
+        problem = shape_problem(attribute_value) or str(error)
+        raise ValueError(f"{show_json(attribute_value)} is not a DynamoDB attribute value: {problem}") from error
     metadata = _cached_metadata(*ids) if len(ids) <= 64 else _metadata(*ids)
     if max(size, len(metadata)) > SIZE_LIMIT:
         raise ValueError(f"The variant takes {size} bytes, its names {len(metadata)}, and Spark's limit is 16 MiB")

@@ -23,7 +23,7 @@ def parse_number(text: str) -> tuple[str, str, int]:
     """A number as sign, digits without zeros at either end, and scale: "-1.50" is ("-", "15", 1), zero ("", "", 0)."""
     match = NUMBER.fullmatch(text)
     if match is None:
-        raise ValueError(f"{shorten(text)} is not a finite number")
+        raise ValueError(f"{shorten(text) or 'an empty text'} is not a finite number")
     sign, whole, fraction, exponent = match.groups()
     written = whole + fraction
     digits = written.rstrip("0")
