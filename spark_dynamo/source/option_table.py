@@ -21,6 +21,13 @@ class Option:
     secret: bool = False
 
 
+_NO_READ_MODES = {
+    **dict.fromkeys(
+        ("put", "insert", "update", "delete", "upsert"), "what a write does with a row is option 'operation'"
+    ),
+    **dict.fromkeys(("append", "overwrite", "ignore", "errorifexists"), "the save mode is given by .mode(...)"),
+}
+
 OPTIONS: tuple[Option, ...] = (
     Option(
         "table",
@@ -65,7 +72,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("allowFullScan", flag, True, "true", "`false`: an error where the read would be a Scan"),
     Option(
         "mode",
-        one_of("FAILFAST", "PERMISSIVE", "DROPMALFORMED"),
+        one_of("FAILFAST", "PERMISSIVE", "DROPMALFORMED", elsewhere=_NO_READ_MODES),
         "FAILFAST",
         "FAILFAST",
         "what an item that doesn't fit the schema becomes: an error, a row with nulls and the item in the corrupt-record "

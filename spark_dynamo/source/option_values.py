@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 def text(value: str) -> str:
@@ -49,13 +49,14 @@ def amount(least: float = 0.0, most: float = float("inf")) -> Callable[[str], fl
     return parse
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """One of the choices, in any case."""
+def one_of(*choices: str, elsewhere: Mapping[str, str] | None = None) -> Callable[[str], str]:
+    """One of the choices, in any case; `elsewhere` says what to do with words that another option or method takes."""
     by_lower = {choice.lower(): choice for choice in choices}
 
     def parse(value: str) -> str:
         if value.strip().lower() not in by_lower:
-            raise ValueError(f"must be one of {', '.join(choices)}")
+            hint = (elsewhere or {}).get(value.strip().lower())
+            raise ValueError(f"must be one of {', '.join(choices)}{f' ({hint})' if hint else ''}")
         return by_lower[value.strip().lower()]
 
     return parse
