@@ -210,6 +210,7 @@ def test_a_name_that_some_items_have_may_give_nothing(moto_server: Server, days:
     assert parsed(run(moto_server, empty, "--columns", "zzz", "--filter", "custmer = 1", "-o", "json")) == []
 
 
+@pytest.mark.server
 def test_where_no_scan_is_allowed_names_are_taken_as_they_are() -> None:
     key = {"AttributeName": "id", "KeyType": "HASH"}
     table = {"TableName": "t", "TableArn": "arn", "TableStatus": "ACTIVE", "KeySchema": [key]}
