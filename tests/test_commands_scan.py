@@ -212,20 +212,22 @@ def test_a_name_that_some_items_have_may_give_nothing(moto_server: Server, days:
 
 @pytest.mark.server
 def test_where_no_scan_is_allowed_names_are_taken_as_they_are() -> None:
-    key = {"AttributeName": "id", "KeyType": "HASH"}
-    table = {"TableName": "t", "TableArn": "arn", "TableStatus": "ACTIVE", "KeySchema": [key]}
-    table["AttributeDefinitions"] = [{"AttributeName": "id", "AttributeType": "S"}]
+    keys = [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "day", "KeyType": "RANGE"}]
+    table = {"TableName": "t", "TableArn": "arn", "TableStatus": "ACTIVE", "KeySchema": keys}
+    table["AttributeDefinitions"] = [{"AttributeName": name, "AttributeType": "S"} for name in ("id", "day")]
 
     def answer(operation: str, body: dict[str, Any]) -> Reply:
         if operation == "DescribeTable":
             return Reply({"Table": table})
-        return refusal("AccessDeniedException") if operation == "Scan" else Reply({})
+        if operation == "Scan":
+            return refusal("AccessDeniedException")
+        return Reply({"Items": [], "Count": 0, "ScannedCount": 0})
 
     with scripted_server(answer) as script:
         where = ["--endpoint-url", script.endpoint, "--region", "us-east-1", "-o", "json"]
         result = CliRunner().invoke(app, ["scan", "t", "--filter", "id = 'a' AND zzz = 1", *where], env=ENVIRONMENT)
     assert parsed(result) == []
-    assert [operation for operation, _ in script.requests] == ["DescribeTable", "GetItem", "Scan"]
+    assert [operation for operation, _ in script.requests] == ["DescribeTable", "Query", "Scan"]
 
 
 def test_one_column_that_no_item_has_is_told_beside_the_others(moto_server: Server, days: str) -> None:
