@@ -330,6 +330,9 @@ def test_wrong_usage(moto_server: Server, days: str, arguments: list[str], told:
     ("arguments", "told"),
     [
         (["--filter", "customer ="], "something after the operator"),
+        (["--filter", "n >"], "near '>' (character 3): something after the operator is missing there"),
+        (["--filter", "n > AND m = 1"], "something after the operator is missing there"),
+        (["--filter", "> 5"], "something before the operator is missing there"),
         (["--filter", "day = '5'"], "without quotes"),
         (["--filter", "day.x = 5"], "without quotes"),
         (["--filter", "m = 'a' AND m.n = 1"], "can't be both"),

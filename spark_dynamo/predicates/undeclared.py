@@ -130,7 +130,7 @@ def _partner(words: Sequence[Word], reference: Reference, known: Callable[[Refer
         yield _path(reference, _KINDS[meaning.kind])
     elif words and words[0].sql in ("TRUE", "FALSE"):
         yield _path(reference, BooleanType())
-    elif not words or words[0].sql != "NULL":
+    elif isinstance(meaning, Function) or (words and words[0].sql == "("):  # else there is nothing, as the parser says
         raise _unknown(reference, "what it is compared with does not tell it")
 
 

@@ -42,11 +42,33 @@ def amount(least: float = 0.0, most: float = float("inf")) -> Callable[[str], fl
             amount = float(value)
         except ValueError:
             raise ValueError(expected) from None
-        if not least < amount <= most or not math.isfinite(amount):
+        if math.isinf(amount) and amount > 0:
+            raise ValueError(f"{expected}, and finite")
+        if not least < amount <= most:
             raise ValueError(expected)
         return amount
 
     return parse
+
+
+_ROLE = re.compile(r"arn:[\w-]+:iam::\d+:role/\S+", re.ASCII)
+_REGION = re.compile(r"(?!-)(?!\d+$)[a-z0-9-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
+
+
+def role(value: str) -> str:
+    """The ARN of a role of IAM."""
+    return _fitting(_ROLE, value, "must be the ARN of a role, as in arn:aws:iam::123456789012:role/reader")
+
+
+def region(value: str) -> str:
+    """The name of a region."""
+    return _fitting(_REGION, value, "must be the name of an AWS region, as in eu-central-1")
+
+
+def _fitting(pattern: re.Pattern[str], value: str, expected: str) -> str:
+    if not pattern.fullmatch(text(value)):
+        raise ValueError(expected)
+    return text(value)
 
 
 def one_of(*choices: str, elsewhere: Mapping[str, str] | None = None) -> Callable[[str], str]:

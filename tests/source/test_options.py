@@ -82,6 +82,20 @@ def test_values_and_names_in_any_case(name: str, value: str, parsed: Any) -> Non
         ("segments", "1.5", "Option 'segments' must be a whole number from 1 to 1,000,000, not '1.5'."),
         ("segments", "\u00b2", "Option 'segments' must be a whole number from 1 to 1,000,000, not '\u00b2'."),
         ("consistentRead", "yes", "Option 'consistentRead' must be true or false, not 'yes'."),
+        ("retryTimeout", "inf", "Option 'retryTimeout' must be a number above 0, and finite, not 'inf'."),
+        ("retryTimeout", "1e999", "Option 'retryTimeout' must be a number above 0, and finite, not '1e999'."),
+        ("retryTimeout", "nan", "Option 'retryTimeout' must be a number above 0, not 'nan'."),
+        (
+            "region",
+            "mars north",
+            "Option 'region' must be the name of an AWS region, as in eu-central-1, not 'mars north'.",
+        ),
+        ("region", "-eu", "Option 'region' must be the name of an AWS region, as in eu-central-1, not '-eu'."),
+        (
+            "roleArn",
+            "admin",
+            "Option 'roleArn' must be the ARN of a role, as in arn:aws:iam::123456789012:role/reader, not 'admin'.",
+        ),
         ("nulls", "keep", "Option 'nulls' must be one of auto, omit, write, remove, not 'keep'."),
         ("duplicates", "any", "Option 'duplicates' must be one of error, last, first, not 'any'."),
         ("environment", "test", "Option 'environment' must be one of dev, staging, prod, not 'test'."),
@@ -251,7 +265,7 @@ def test_a_table_that_is_no_text_is_named(ask: Any) -> None:
 
 def test_secrets_are_never_shown() -> None:
     names = [option.name for option in OPTIONS if option.secret]
-    parsed = options(roleArn="arn", **dict.fromkeys(names, SECRET))
+    parsed = options(roleArn="arn:aws:iam::1:role/r", **dict.fromkeys(names, SECRET))
     assert SECRET not in repr(parsed)
     assert SECRET not in str(parsed)
     assert [getattr(parsed, snake_case(name)) for name in names] == [SECRET] * len(names)
