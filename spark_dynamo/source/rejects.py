@@ -211,11 +211,11 @@ class Rejects:
         try:
             yield
         except OSError as error:
-            path = self._path
+            where = f" in {self._path}" if self._path else ""
             self._forget()
             raise OptionError(
                 self._destination.option,
-                f"names '{self._destination}', and a rejected row can't be kept for it in {path}: {error.strerror or error}; "
+                f"names '{self._destination}', and a rejected row can't be kept for it{where}: {error.strerror or error}; "
                 "make room there, or name another place",
             ) from error
 
