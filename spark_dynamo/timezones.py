@@ -128,7 +128,7 @@ class TimezoneManager:
         self, time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold"
     ) -> datetime:
         """An aware time as it is; one without a zone in `timezone`, or in the default one, as its clocks show it."""
-        if time.utcoffset() is not None:
+        if _is_aware(time):
             return time
         zone = self.get_timezone(timezone)
         return _instant(time, zone, transition).astimezone(zone)
@@ -268,7 +268,7 @@ def to_user_timezone(time: datetime, timezone: Zone | None = None, *, transition
     >>> to_user_timezone(datetime(2026, 7, 1, 12, tzinfo=UTC), "Asia/Tokyo").isoformat()
     '2026-07-01T21:00:00+09:00'
     """
-    if timezone is not None and time.utcoffset() is not None:
+    if timezone is not None and _is_aware(time):
         return _instant(time, UTC, transition).astimezone(_zone(timezone))
     return get_timezone_manager().to_user_timezone(time, timezone, transition=transition)
 
@@ -288,7 +288,7 @@ def ensure_timezone_aware(time: datetime, timezone: Zone | None = None, *, trans
     >>> ensure_timezone_aware(datetime(2026, 7, 1, 12), "Asia/Tokyo").isoformat()
     '2026-07-01T12:00:00+09:00'
     """
-    if time.utcoffset() is not None:
+    if _is_aware(time):
         return time
     zone = _zone(get_timezone_manager().default_timezone if timezone is None else timezone)
     return _instant(time, zone, transition).astimezone(zone)
@@ -296,7 +296,7 @@ def ensure_timezone_aware(time: datetime, timezone: Zone | None = None, *, trans
 
 def _instant(time: datetime, timezone: Zone, transition: Transition) -> datetime:
     """The instant in UTC. All ways lead through here, so that all read a clock alike."""
-    if time.utcoffset() is not None:
+    if _is_aware(time):
         return time.astimezone(UTC)
     if transition not in ("fold", "raise"):
         raise ConfigurationError(f"transition must be 'fold' or 'raise', not {shorten(repr(transition))}")
@@ -304,6 +304,16 @@ def _instant(time: datetime, timezone: Zone, transition: Transition) -> datetime
     if transition == "raise":
         _check_unambiguous(time, local)
     return local.astimezone(UTC)
+
+
+def _is_aware(time: datetime) -> bool:
+    """Whether a time has an offset; ConfigurationError where it is no time."""
+    if not isinstance(time, datetime):
+        raise ConfigurationError(
+            f"{shorten(repr(time))} is no time but {type(time).__name__}: give a datetime; parse_iso of a TimezoneManager makes "
+            "one of a text"
+        )
+    return time.utcoffset() is not None
 
 
 def _check_unambiguous(time: datetime, local: datetime) -> None:

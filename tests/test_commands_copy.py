@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from spark_dynamo.aws.tables import Index, KeyAttribute, describe_table
 from spark_dynamo.cli import app
-from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.errors import ConfigurationError, OptionError
 from tests.conftest import Server
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -97,6 +97,15 @@ def test_a_filter_chooses_what_is_copied(
     done = report(run(dynoxide_server, source, target, "--filter", predicate, "-o", "json"))
     assert done["copied"] == len(wanted)
     assert [int(item["n"]["N"]) for item in sorted_items(dynoxide_server, target)] == wanted
+
+
+def test_a_filter_by_what_no_item_has_is_an_error(dynoxide_server: Server, source: str) -> None:
+    target = dynoxide_server.create("id:B", "n:N")
+    result = run(dynoxide_server, source, target, "--filter", "txet = 'other'")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, OptionError)
+    assert "'filter' names 'txet', and no item has such an attribute" in str(result.exception)
+    assert "did you mean 'text'" in str(result.exception)
 
 
 def test_other_items_of_the_target_stay(dynoxide_server: Server, source: str) -> None:

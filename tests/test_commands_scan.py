@@ -17,6 +17,7 @@ from spark_dynamo.cli import app
 from spark_dynamo.errors import ConfigurationError, OptionError
 from spark_dynamo.metadata.models import PipelineConfig
 from tests.conftest import Server
+from tests.servers.scripted import Reply, refusal, scripted_server
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 DIGITS = "1234567890.1234567890123456789012345678"
@@ -179,6 +180,63 @@ def test_columns_are_those_asked_for(moto_server: Server, days: str) -> None:
     assert printed == "day,missing\n3,\n"
 
 
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--columns", "zzz"], "'columns' names 'zzz', and no item has such an attribute, of 40 looked at."),
+        (["--columns", "totel"], "'columns' names 'totel', .* did you mean 'total'"),
+        (["--columns", "zzz", "--filter", "customer = 'none'"], "'columns' names 'zzz'"),
+        (["--filter", "custmer = 1"], "'filter' names 'custmer', .* did you mean 'customer'"),
+        (["--filter", "customer = 'c1' AND notes.x = 1"], "'filter' names 'notes', .* did you mean 'note'"),
+        (["--filter", "customer = 'c1' AND day = 5 AND zzz"], "'filter' names 'zzz'"),
+    ],
+)
+def test_a_name_that_no_item_has_is_no_empty_table(
+    moto_server: Server, days: str, arguments: list[str], told: str, output: str
+) -> None:
+    result = run(moto_server, days, *arguments, "-o", output)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, OptionError)
+    assert re.search(told, str(result.exception))
+
+
+def test_a_name_that_some_items_have_may_give_nothing(moto_server: Server, days: str) -> None:
+    assert parsed(run(moto_server, days, "--filter", "note = 'y'", "-o", "json")) == []
+    assert parsed(run(moto_server, days, "--filter", "customer = 'none'", "-o", "json")) == []
+    assert parsed(run(moto_server, days, "--columns", "note", "--filter", "day = 3", "-o", "json")) == [{}]
+    assert len(parsed(run(moto_server, days, "--filter", "gone IS NULL", "-o", "json"))) == 40
+    empty = moto_server.create()
+    assert parsed(run(moto_server, empty, "--columns", "zzz", "--filter", "custmer = 1", "-o", "json")) == []
+
+
+@pytest.mark.server
+def test_where_no_scan_is_allowed_names_are_taken_as_they_are() -> None:
+    keys = [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "day", "KeyType": "RANGE"}]
+    table = {"TableName": "t", "TableArn": "arn", "TableStatus": "ACTIVE", "KeySchema": keys}
+    table["AttributeDefinitions"] = [{"AttributeName": name, "AttributeType": "S"} for name in ("id", "day")]
+
+    def answer(operation: str, body: dict[str, Any]) -> Reply:
+        if operation == "DescribeTable":
+            return Reply({"Table": table})
+        if operation == "Scan":
+            return refusal("AccessDeniedException")
+        return Reply({"Items": [], "Count": 0, "ScannedCount": 0})
+
+    with scripted_server(answer) as script:
+        where = ["--endpoint-url", script.endpoint, "--region", "us-east-1", "-o", "json"]
+        result = CliRunner().invoke(app, ["scan", "t", "--filter", "id = 'a' AND zzz = 1", *where], env=ENVIRONMENT)
+    assert parsed(result) == []
+    assert [operation for operation, _ in script.requests] == ["DescribeTable", "Query", "Scan"]
+
+
+def test_one_column_that_no_item_has_is_told_beside_the_others(moto_server: Server, days: str) -> None:
+    result = run(moto_server, days, "--columns", "day,totl", "--filter", "day = 3", "-o", "csv")
+    assert (result.exit_code, result.stdout) == (0, "day,totl\n3,\n")
+    assert "Option 'columns' names 'totl', and no item has such an attribute" in result.stderr
+    assert "did you mean 'total'" in result.stderr
+
+
 def test_an_index_has_what_it_projects(moto_server: Server, days: str) -> None:
     rows = parsed(run(moto_server, days, "--index", "keys_only", "-o", "json"))
     assert len(rows) == 40
@@ -272,6 +330,9 @@ def test_wrong_usage(moto_server: Server, days: str, arguments: list[str], told:
     ("arguments", "told"),
     [
         (["--filter", "customer ="], "something after the operator"),
+        (["--filter", "n >"], "near '>' (character 3): something after the operator is missing there"),
+        (["--filter", "n > AND m = 1"], "something after the operator is missing there"),
+        (["--filter", "> 5"], "something before the operator is missing there"),
         (["--filter", "day = '5'"], "without quotes"),
         (["--filter", "day.x = 5"], "without quotes"),
         (["--filter", "m = 'a' AND m.n = 1"], "can't be both"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import botocore.session
@@ -15,7 +16,8 @@ from botocore.retries.standard import ThrottledRetryableChecker
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.error_codes import CANCELLATIONS, MEANINGS, Meaning, meaning_of
 from spark_dynamo.aws.failures import explain, failure_kind, is_transient
-from spark_dynamo.errors import AccessDeniedError, RequestFailedError, TableNotFoundError
+from spark_dynamo.aws.tables import describe_table
+from spark_dynamo.errors import AccessDeniedError, ConfigurationError, RequestFailedError, TableNotFoundError
 from tests.servers.scripted import Reply, scripted_server
 
 pytestmark = pytest.mark.server
@@ -140,6 +142,23 @@ def test_what_botocore_repeats_is_repeated_here_too() -> None:
 def test_a_wrong_clock_is_told_apart_from_a_wrong_secret(refused: Any, said: str) -> None:
     explained = explain(refused("InvalidSignatureException", said), None, None)
     assert str(explained).startswith(f"AWS denies the request: {said}. This machine's clock is wrong")
+
+
+def test_a_server_without_tls_is_told_from_one_that_fails() -> None:
+    with scripted_server(lambda operation, request: Reply({})) as server:
+        url = server.endpoint.replace("http://", "https://")
+        with pytest.raises(
+            ConfigurationError, match=f"server at {url} speaks no TLS: its endpoint URL begins with http://"
+        ):
+            describe_table(dynamodb_client(replace(server.connection, endpoint_url=url)), "t")
+        assert not server.requests
+
+
+def test_a_region_that_can_be_none_is_named() -> None:
+    with pytest.raises(
+        ConfigurationError, match="'mars north' is no name of an AWS region; give one as in eu-central-1"
+    ):
+        dynamodb_client(Connection("mars north", access_key_id="k", secret_access_key="s"))
 
 
 def test_an_unknown_code_keeps_what_aws_says(refused: Any) -> None:

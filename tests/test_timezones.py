@@ -6,7 +6,7 @@ import copy
 import pickle
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -252,6 +252,20 @@ def test_a_text_that_is_no_time_is_named(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is no ISO time: write it as in '2026-07-01T12:00:00Z'") as caught:
         TimezoneManager().parse_iso(text)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("time", ["hello", None, 7, date(2026, 7, 1)])
+def test_what_is_no_time_is_named(time: Any) -> None:
+    manager = TimezoneManager()
+    calls: list[Any] = [to_utc, to_user_timezone, convert_utc_to_user_tz, ensure_timezone_aware]
+    calls += [manager.to_utc, manager.to_timezone, manager.ensure_timezone, manager.format_iso]
+    calls.append(lambda time: to_user_timezone(time, "Asia/Tokyo"))
+    for call in calls:
+        with pytest.raises(ConfigurationError) as caught:
+            call(time)
+        assert str(caught.value).startswith(
+            f"{time!r} is no time but {type(time).__name__}: give a datetime; parse_iso"
+        )
 
 
 UNKNOWN: list[tuple[Any, str]] = [

@@ -16,12 +16,14 @@ from botocore.exceptions import (
     EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
+    InvalidRegionError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
     ReadTimeoutError,
     ResponseStreamingError,
+    SSLError,
 )
 
 from spark_dynamo.aws.answers import CorruptAnswerError
@@ -243,6 +245,12 @@ def explain(
         )
     if isinstance(error, NoRegionError):
         return ConfigurationError("No AWS region is known. Set option 'region' or the variable AWS_REGION", error)
+    if isinstance(error, InvalidRegionError):
+        return ConfigurationError(f"'{region}' is no name of an AWS region; give one as in eu-central-1", error)
+    if isinstance(error, SSLError) and "WRONG_VERSION_NUMBER" in str(error):
+        return ConfigurationError(
+            f"The server at {endpoint} speaks no TLS: its endpoint URL begins with http://, not https://", error
+        )
     if isinstance(error, ProfileNotFound):
         return ConfigurationError(f"{error}. Check option 'profile' and ~/.aws/config", error)
     if never_reached(error):

@@ -107,6 +107,8 @@ def copy(
     with _progress(read, filter is not None) as tell:
         done = copy_items(read, found, max_write_units=max_write_units, progress=tell)
     show_record({**asdict(done), "seconds": round(done.seconds, 3)}, output)
+    if not done.copied:
+        read.check_filter()
 
 
 @contextmanager

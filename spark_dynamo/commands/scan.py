@@ -101,9 +101,9 @@ def scan(
     if explain:
         _explain(read, output)
         return
-    started = time.monotonic()
+    started, seen = time.monotonic(), _Seen()
     with Rows(output) as rows, closing(read.texts()) as texts:
-        pages = (page.to_pylist() for page in texts)
+        pages = seen.of(page.to_pylist() for page in texts)
         if raw and output == "json":
             for page in pages:
                 rows.add_texts(page)
@@ -115,6 +115,36 @@ def scan(
     if sys.stderr.isatty():
         counts, seconds = read.requests.counts, time.monotonic() - started
         typer.secho(f"{counts.items:,} items read, {counts.units:,g} read units, {seconds:.1f} s", err=True, dim=True)
+    _check_names(read, seen, chosen or ())
+
+
+class _Seen:
+    """How many items pass by, and which attributes the first thousand of them have."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.names: set[str] = set()
+
+    def of(self, pages: Iterable[list[str]]) -> Iterator[list[str]]:
+        for page in pages:
+            for text in page[: max(0, _ROWS_AT_ONCE - self.count)]:
+                self.names |= orjson.loads(text).keys()
+            self.count += len(page)
+            yield page
+
+
+def _check_names(read: ItemRead, seen: _Seen, columns: Sequence[str]) -> None:
+    """Raise `OptionError` where nothing came for a name that no item has; say so where other columns came."""
+    from spark_dynamo.errors import OptionError
+
+    if not seen.count:
+        read.check_filter()
+    missing = read.missing(name for name in columns if name not in seen.names)
+    problems = [OptionError("columns", f"names '{name}', and {found}") for name, found in missing.items()]
+    if problems and (len(problems) == len(columns) or not seen.count):
+        raise problems[0]
+    for problem in problems:
+        typer.secho(str(problem), err=True, fg="yellow")
 
 
 def _names(columns: str | None) -> tuple[str, ...] | None:

@@ -75,7 +75,7 @@ def create(
     place = Place(endpoint_url, region, profile, environment, table_prefix)
     given = (partition_key, sort_key, index, local_index, ttl)
     if name is None:
-        if any(given):
+        if any(one is not None and one != [] for one in given):
             raise typer.BadParameter("keys, indexes and TTL are for a table that is named", param_hint="TABLE")
         _create_metadata_tables(place, output)
         return
@@ -86,8 +86,10 @@ def create(
             f"'{name}' is a metadata table, whose keys are fixed; leave the name out to create it", param_hint="TABLE"
         )
     keys = {"partition_key": _key(partition_key, "--partition-key", {})}
-    if sort_key:
+    if sort_key is not None:
         keys["sort_key"] = _key(sort_key, "--sort-key", {})
+    if ttl is not None and not ttl.strip():
+        raise typer.BadParameter("must not be empty; give an attribute's name", param_hint="--ttl")
     known = {key.name: key for key in keys.values()}
     indexes = [_index(text, known) for text in index or ()]
     indexes += [_local_index(text, keys["partition_key"], known) for text in local_index or ()]
@@ -194,6 +196,8 @@ def _key(text: str, option: str, known: dict[str, KeyAttribute]) -> KeyAttribute
     from spark_dynamo.aws.tables import KeyAttribute
 
     name, colon, kind = text.strip().rpartition(":")
+    if not text.strip():
+        raise typer.BadParameter(f"'{text}': {_KEY}", param_hint=option)
     if not colon:
         return known.get(kind) or KeyAttribute(kind, "S")
     if kind not in ("S", "N", "B") or not name:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from spark_dynamo.aws.tables import DynamoDBClient, Index, KeyAttribute, enable_ttl, ensure_table, wait_until_active
 from spark_dynamo.config import DynamoDBConfig
+from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.metadata.models import PipelineConfig, PipelineRunLog, TableConfig
 
 __all__ = ["METADATA_TABLES", "MetadataTable", "create_tables"]
@@ -79,7 +80,12 @@ def create_tables(
     ...     create_tables(DynamoDBConfig(table_prefix="myapp"))
     ['myapp_dev_pipeline_config', 'myapp_dev_table_config', 'myapp_dev_pipeline_run_logs']
     """
-    config = config or DynamoDBConfig()
+    config = DynamoDBConfig() if config is None else config
+    if not isinstance(config, DynamoDBConfig):
+        raise ConfigurationError(
+            f"config is {shorten(repr(config))}, {type(config).__name__}: give a DynamoDBConfig, as in "
+            "DynamoDBConfig(environment='prod')"
+        )
     if client is None:
         from spark_dynamo.aws.client import Connection, dynamodb_client
 

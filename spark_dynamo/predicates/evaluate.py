@@ -104,8 +104,8 @@ def _is_null(node: IsNull, rows: _Rows) -> pa.BooleanArray:
 
 def _in(node: In, rows: _Rows) -> pa.BooleanArray:
     column = _values(node.operand, rows)
-    scalars = [_scalar(value, column.type, rows.zone) for value in node.values]
-    found = pc.is_in(_plain_zero(column), value_set=pa.array(scalars, column.type))
+    values = pa.array([_plain(value, column.type, rows.zone) for value in node.values], column.type)
+    found = pc.is_in(_plain_zero(column), value_set=values)
     absent = pa.scalar(None, pa.bool_())
     if node.has_null:
         found = pc.if_else(found, True, absent)
@@ -251,12 +251,14 @@ def _plain_zero(column: pa.Array) -> pa.Array:
 
 
 def _scalar(value: Value, kind: pa.DataType, zone: str) -> pa.Scalar:
-    if isinstance(value, Moment):
-        micros = value.micros
-        if value.local and kind.tz is not None:
-            micros = instant(micros, zone)
-        return pa.scalar(micros, kind)
-    return pa.scalar(value, kind)
+    return pa.scalar(_plain(value, kind, zone), kind)
+
+
+def _plain(value: Value, kind: pa.DataType, zone: str) -> object:
+    """A value as Arrow takes it for that type."""
+    if not isinstance(value, Moment):
+        return value
+    return instant(value.micros, zone) if value.local and kind.tz is not None else value.micros
 
 
 _EPOCH = datetime(1970, 1, 1)

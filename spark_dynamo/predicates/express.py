@@ -71,7 +71,7 @@ def filter_expression(
 
     Attributes in `exclude` do not appear in it: a Query refuses those of its key. With `reject_nulls`, nothing is said
     that a value which doesn't fit its column, and so is read as null, might not fulfil. What exceeds DynamoDB's limits for
-    an expression is left out. Nothing is said of a predicate that is never TRUE, either: ask `domain_of` first.
+    an expression is left out. Nothing is said of a predicate that is never TRUE, either: ask `Domains` first.
 
     >>> from spark_dynamo.predicates.parse import parse_predicate
     >>> from pyspark.sql.types import StructType

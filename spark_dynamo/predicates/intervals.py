@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from spark_dynamo.predicates.ranges import ALL, EXISTS, NOTHING, Domain, Interval, intersection, prefixed, union
@@ -28,25 +29,40 @@ from spark_dynamo.predicates.tree import (
     paths,
 )
 
-__all__ = ["ALL", "EXISTS", "NOTHING", "Domain", "Interval", "domain_of", "leaf_domain"]
+__all__ = ["ALL", "EXISTS", "NOTHING", "Domain", "Domains", "Interval", "leaf_domain"]
 
 OPPOSITE = {"=": "<>", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
-def domain_of(node: Node, column: str) -> Domain:
-    """The stored values of a top-level attribute for which the predicate may be TRUE.
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """What a predicate says about the stored value of every top-level attribute, found in one pass.
 
-    No item whose attribute is missing, of another tag, or outside the domain fits the predicate; an item inside may fail.
+    No item whose attribute is missing, of another tag, or outside its domain fits the predicate; an item inside may fail.
     `ALL` where the predicate says nothing about the attribute. Of an attribute that is no leaf, such as a list, it may
     say at most that it exists.
 
     >>> from spark_dynamo.predicates.parse import parse_predicate
     >>> from pyspark.sql.types import StructType
     >>> node = parse_predicate("id LIKE 'ab%' AND n > 5", StructType().add("id", "string").add("n", "long"))
-    >>> domain_of(node, "id").intervals
+    >>> Domains.of(node)["id"].intervals
     (Interval(low='ab', high='ac', low_inclusive=True, high_inclusive=False),)
     """
-    return _domain(node, column, True)
+
+    _said: Mapping[str, Domain] | None  # None: no item fits
+
+    @classmethod
+    def of(cls, node: Node) -> Domains:
+        """Those for which the predicate may be TRUE."""
+        return cls(_domains(node, True))
+
+    @property
+    def are_empty(self) -> bool:
+        """Whether no item fits."""
+        return self._said is None
+
+    def __getitem__(self, column: str) -> Domain:
+        return NOTHING if self._said is None else self._said.get(column, ALL)
 
 
 def leaf_domain(node: Node, truth: bool) -> Domain:
@@ -58,25 +74,44 @@ def leaf_domain(node: Node, truth: bool) -> Domain:
     return ALL if find is None else find(node, truth)
 
 
-def _domain(node: Node, column: str, truth: bool) -> Domain:
+def _domains(node: Node, truth: bool) -> dict[str, Domain] | None:
+    """The domains of the attributes of which something is said, None where the node is never `truth`."""
     if isinstance(node, Constant):
-        return ALL if node.value is truth else NOTHING
+        return {} if node.value is truth else None
     if isinstance(node, Not):
-        return _domain(node.child, column, not truth)
+        return _domains(node.child, not truth)
     if isinstance(node, And | Or):
-        children = [_domain(child, column, truth) for child in node.children]
-        return intersection(children) if isinstance(node, And) is truth else union(children)
+        children = [_domains(child, truth) for child in node.children]
+        return _all_of(children) if isinstance(node, And) is truth else _any_of(children)
     if isinstance(node, IsTrue):
-        return _domain(node.child, column, True) if truth else ALL
+        return _domains(node.child, True) if truth else {}
     if isinstance(node, IsUnknown | NullSafeEqual) or fits_null_size(node, truth):
-        return ALL
+        return {}
     found = leaf_domain(node, truth) if type(node) in _LEAVES else EXISTS
     if found.is_empty:
-        return NOTHING
-    touched = [path for path in paths(node) if path.column == column]
-    if not touched or found.is_all:
-        return ALL
-    return EXISTS if any(path.steps for path in touched) or len(touched) > 1 else found
+        return None
+    if found.is_all:
+        return {}
+    return {path.column: EXISTS if path.steps else found for path in paths(node)}
+
+
+def _all_of(children: Iterable[dict[str, Domain] | None]) -> dict[str, Domain] | None:
+    said: dict[str, list[Domain]] = {}
+    for child in children:
+        if child is None:
+            return None
+        for column, domain in child.items():
+            said.setdefault(column, []).append(domain)
+    met = {column: intersection(domains) for column, domains in said.items()}
+    return None if any(domain.is_empty for domain in met.values()) else met
+
+
+def _any_of(children: Iterable[dict[str, Domain] | None]) -> dict[str, Domain] | None:
+    possible = [child for child in children if child is not None]
+    if not possible:
+        return None
+    in_all = [column for column in possible[0] if all(column in child for child in possible)]
+    return {column: union(child[column] for child in possible) for column in in_all}
 
 
 def fits_null_size(node: Node, truth: bool) -> bool:
@@ -112,11 +147,7 @@ def _in(node: In, truth: bool) -> Domain:
         return union(_compared(node.operand, "=", value) for value in node.values)
     if node.has_null:
         return NOTHING
-    different = [_compared(node.operand, "<>", value) for value in node.values]
-    exact = [domain for domain in different if domain != EXISTS]
-    if all(domain == Domain.all_but([domain.intervals[0].high]) for domain in exact if domain.intervals):
-        return Domain.all_but({domain.intervals[0].high for domain in exact if domain.intervals})
-    return EXISTS & intersection(exact)
+    return intersection([EXISTS, *(_compared(node.operand, "<>", value) for value in node.values)])
 
 
 def _like(node: Like, truth: bool) -> Domain:

@@ -78,8 +78,9 @@ def needs_of_comparison(operand: Operand, literals: Iterable[Literal], *, listed
     kind = kind_of(operand)
     if isinstance(kind, StringType):
         return
+    compares = f"compares {show(operand)}, which is {types.ddl(kind)}, with"
     for literal in literals:
-        compared = f"compares {show(operand)}, which is {types.ddl(kind)}, with {shorten(literal.text)}"
+        compared = f"{compares} {shorten(literal.text)}"
         if isinstance(kind, FloatType) and literal.kind in _WHOLE and not _is_float(literal):
             yield Need(Setting.ANSI, compared, "use .where(...) after load")
         if literal.kind != "string":

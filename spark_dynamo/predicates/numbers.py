@@ -110,8 +110,9 @@ def compare_decimal(operand: Operand, kind: DataType, op: Operator, value: Decim
     """An integer or decimal against a number; a float means that both are compared as doubles."""
     grid = _grid(kind)
     if isinstance(value, Decimal):
-        number = Fraction(value) * 10**grid.scale
-        first, after = math.ceil(number), math.floor(number) + 1
+        numerator, denominator = value.as_integer_ratio()
+        units, rest = divmod(numerator * 10**grid.scale, denominator)
+        first, after = units + (rest > 0), units + 1
     else:
         first = _first_at_least(value, grid)
         after = _first_at_least(math.nextafter(value, math.inf), grid)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import accumulate
 from typing import Any, ClassVar, cast
 
 import sqlglot
@@ -41,7 +43,7 @@ from spark_dynamo.predicates.tree import (
     Size,
     Wildcard,
 )
-from spark_dynamo.predicates.words import Function, Reference, Word, words
+from spark_dynamo.predicates.words import Function, Reference, Word, outlined, words
 from spark_dynamo.wire import types
 
 
@@ -70,19 +72,17 @@ def parse_references(text: str, resolve: Callable[[Reference], Path]) -> Node:
 
 def _read(text: str, resolve: Callable[[Reference], Path]) -> Predicate:
     skeleton = words(text)
-    reader = _Reader(text, skeleton, resolve)
-    node = reader.predicate(_parsed(text, skeleton))
+    outline, lists = outlined(skeleton)
+    reader = _Reader(text, skeleton, lists, resolve)
+    node = reader.predicate(_parsed(text, outline))
     return Predicate(node, tuple(dict.fromkeys([*needs_of_words(skeleton), *reader.needs])))
 
 
 def _parsed(text: str, skeleton: list[Word]) -> exp.Expression:
     """sqlglot's tree of the skeleton, in which names and literals are placeholders."""
-    sql, starts = "", []
-    for word in skeleton:
-        starts.append(len(sql))
-        sql += f"{word.sql} "
+    starts = list(accumulate((len(word.sql) + 1 for word in skeleton[:-1]), initial=0))
     try:
-        trees = sqlglot.parse(sql, read="spark")
+        trees = sqlglot.parse(" ".join(word.sql for word in skeleton), read="spark")
     except RecursionError:
         raise refused("is nested too deep; write it flatter, with IN or AND") from None
     except SqlglotError as error:
@@ -125,9 +125,16 @@ _MIRRORED: dict[Operator, Operator] = {"=": "=", "<": ">", "<=": ">=", ">": "<",
 class _Reader:
     """sqlglot's tree -> ours."""
 
-    def __init__(self, text: str, skeleton: list[Word], resolve: Callable[[Reference], Path]) -> None:
+    def __init__(
+        self,
+        text: str,
+        skeleton: list[Word],
+        lists: Mapping[str, list[Literal]],
+        resolve: Callable[[Reference], Path],
+    ) -> None:
         self._text = text
-        self._resolve = resolve
+        self._lists = lists
+        self._resolve = cache(resolve)  # the same few names stand there again and again
         self._words = {word.sql.strip("'"): word for word in skeleton if word.meaning is not None}
         self.needs: list[Need] = []
 
@@ -195,7 +202,8 @@ class _Reader:
     def _in(self, tree: exp.Expression) -> Node:
         if not tree.expressions or any(tree.args.get(name) for name in ("query", "unnest", "field")):
             raise self._cannot(tree)
-        operand, listed = self._operand(tree.this), [self._literal(item) for item in tree.expressions]
+        operand, first = self._operand(tree.this), str(tree.expressions[0].this)
+        listed = self._lists.get(first) or [self._literal(item) for item in tree.expressions]
         self.needs += needs_of_comparison(operand, listed, listed=True)
         return literals.equals_any(operand, listed)
 

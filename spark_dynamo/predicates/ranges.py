@@ -66,14 +66,14 @@ class Domain:
     @classmethod
     def points(cls, values: Iterable[Wire]) -> Domain:
         """These values and no others."""
-        return cls.of(*(Interval(value, value) for value in values))
+        return cls(tuple(Interval(value, value) for value in _sorted(values)))
 
     @classmethod
     def all_but(cls, values: Iterable[Any]) -> Domain:
         """All values but these."""
-        points = sorted(values)
+        points = _sorted(values)
         ends = zip([None, *points], [*points, None], strict=True)
-        return cls.of(*(Interval(low, high, low_inclusive=False, high_inclusive=False) for low, high in ends))
+        return cls(tuple(Interval(low, high, low is None, high is None) for low, high in ends))
 
     @property
     def is_all(self) -> bool:
@@ -148,6 +148,11 @@ def prefixed(prefix: str) -> Interval:
     if following == 0xD800:  # surrogates are no characters
         following = 0xE000
     return Interval(prefix, stem[:-1] + chr(following), high_inclusive=False)
+
+
+def _sorted(values: Iterable[Any]) -> list[Any]:
+    """The different ones, in order."""
+    return sorted(set(values))
 
 
 def _low(interval: Interval) -> _Key:

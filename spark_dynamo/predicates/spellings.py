@@ -35,7 +35,9 @@ _CONTROLS = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a",
 
 def read_string(quoted: str, where: str) -> str:
     """The value of a string literal in quotes."""
-    quote = quoted[0]
+    quote, inner = quoted[0], quoted[1:-1]
+    if inner.isascii() and "\\" not in inner and quote not in inner:
+        return inner
 
     def replace(match: re.Match[str]) -> str:
         short, long, octal, character = match.groups()[:4]
@@ -50,7 +52,7 @@ def read_string(quoted: str, where: str) -> str:
             return _CONTROLS.get(character, character)
         return quote if match["quote"] == quote else match[0]
 
-    value = _ESCAPE.sub(replace, quoted[1:-1])
+    value = _ESCAPE.sub(replace, inner)
     try:
         return value.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:

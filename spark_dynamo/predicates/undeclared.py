@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from functools import cache
 
 from pyspark.sql.types import (
     BinaryType,
@@ -48,6 +49,7 @@ def declare(skeleton: Sequence[Word], known: Callable[[Reference], Path | None])
     A number may have any digits. An attribute that is asked for NULL only has no type. `OptionError` where the type can't be
     told, or is told in two ways.
     """
+    known = cache(known)
     found: dict[Steps, list[Path]] = {}
     references: dict[Steps, Reference] = {}
     flat = _without_parentheses(skeleton)
@@ -77,27 +79,27 @@ def _evidence(
     words: Sequence[Word], index: int, reference: Reference, known: Callable[[Reference], Path | None]
 ) -> Iterator[Path]:
     """What stands beside a reference, as paths of its own with the type that it must have."""
-    before, after = words[:index], words[index + 1 :]
-    sqls = [word.sql for word in after[:4]]
-    if sqls[:1] == ["NOT"]:
-        after, sqls = after[1:], sqls[1:]
+    before, after = words[max(0, index - 2) : index], index + 1
+    if after < len(words) and words[after].sql == "NOT":
+        after += 1
+    sqls = [word.sql for word in words[after : after + 3]]
     if before[-1:] and before[-1].sql == "(" and len(before) > 1 and isinstance(before[-2].meaning, Function):
         yield from _argument(before[-2].meaning.name, reference)
     elif sqls[:1] and sqls[0] in _ORDERS:
-        yield from _partner(after[1:2], reference, known)
+        yield from _partner(words[after + 1 : after + 2], reference, known)
     elif sqls[:2] == ["IS", "DISTINCT"]:
-        yield from _partner(after[3:4], reference, known)
+        yield from _partner(words[after + 3 : after + 4], reference, known)
     elif sqls[:3] == ["IS", "NOT", "DISTINCT"]:
-        yield from _partner(words[index + 5 : index + 6], reference, known)
+        yield from _partner(words[after + 4 : after + 5], reference, known)
     elif sqls[:1] == ["BETWEEN"]:
-        for word in (*after[1:2], *after[3:4]):
+        for word in (*words[after + 1 : after + 2], *words[after + 3 : after + 4]):
             yield from _partner([word], reference, known)
     elif sqls[:1] == ["IN"]:
-        for word in after[2:]:
-            if word.sql == ")":
+        for place in range(after + 2, len(words)):
+            if words[place].sql == ")":
                 break
-            if word.sql != ",":
-                yield from _partner([word], reference, known)
+            if words[place].sql != ",":
+                yield from _partner([words[place]], reference, known)
     elif sqls[:1] == ["LIKE"]:
         yield _path(reference, StringType())
     elif before and before[-1].sql in _ORDERS:
@@ -128,7 +130,7 @@ def _partner(words: Sequence[Word], reference: Reference, known: Callable[[Refer
         yield _path(reference, _KINDS[meaning.kind])
     elif words and words[0].sql in ("TRUE", "FALSE"):
         yield _path(reference, BooleanType())
-    elif not words or words[0].sql != "NULL":
+    elif isinstance(meaning, Function) or (words and words[0].sql == "("):  # else there is nothing, as the parser says
         raise _unknown(reference, "what it is compared with does not tell it")
 
 

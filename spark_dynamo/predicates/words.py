@@ -49,7 +49,10 @@ class Word:
         return self.sql in _OPERAND_ENDS or isinstance(self.meaning, Literal | Reference)
 
 
+_SKIPPED = {" ", "\r", "\n", "\t", "-", "/"}  # what space and comments begin with
+_STRING_BEGINS = {"'", '"', "r", "R"}
 _SPACE = re.compile(r"(?:[ \r\n\t]+|--(?:\\\n|[^\r\n])*)+")
+_COMMENT_MARK = re.compile(r"/\*|\*/")
 _STRING = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*\"""", re.DOTALL)
 _RAW_STRING = re.compile(r"""[rR](?:'[^']*'|"[^"]*")""")
 _QUOTED_NAME = re.compile(r"`((?:[^`]|``)*)`")
@@ -83,6 +86,33 @@ def words(text: str) -> list[Word]:
     return found
 
 
+def outlined(skeleton: list[Word]) -> tuple[list[Word], dict[str, list[Literal]]]:
+    """The words that the parser must see, and the lists of literals after IN, by the name of the first one's placeholder.
+
+    Of such a list only the first and the last are among the words: there may be very many, and all are alike to the parser.
+
+    >>> outline, lists = outlined(words("n IN (5, 6, 7, 8)"))
+    >>> [word.sql for word in outline], [literal.text for literal in lists["l3"]]
+    (['p0', 'IN', '(', "'l3'", ',', "'l9'", ')'], ['5', '6', '7', '8'])
+    """
+    outline: list[Word] = []
+    lists: dict[str, list[Literal]] = {}
+    sqls = [*(word.sql for word in skeleton), ")"]
+    at = 0
+    while at < len(skeleton):
+        outline.append(skeleton[at])
+        at += 1
+        if sqls[at - 2 : at] == ["IN", "("]:
+            end = sqls.index(")", at)
+            members, commas = skeleton[at:end:2], sqls[at + 1 : end : 2]
+            listed = [word.meaning for word in members if isinstance(word.meaning, Literal)]
+            if len(listed) == len(members) == len(commas) + 1 > 2 and set(commas) == {","}:
+                lists[sqls[at].strip("'")] = listed
+                outline += skeleton[at : at + 2]
+                at = end - 1
+    return outline, lists
+
+
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
@@ -108,12 +138,20 @@ class _Reader:
         self._at = match.end()
         return match[0]
 
+    @property
+    def _next(self) -> str:
+        """The character to be read, empty at the end."""
+        return self._text[self._at : self._at + 1]
+
     def _skip(self) -> None:
-        while self._take(_SPACE) is not None or self._text.startswith("/*", self._at):
+        while self._next in _SKIPPED:
+            if self._take(_SPACE) is not None:
+                continue
+            if not self._text.startswith("/*", self._at):
+                return
             if self._text.startswith("/*+", self._at):
                 raise refused(f"has a hint {near(self._text, self._at)}; leave it out")
-            if self._text.startswith("/*", self._at):
-                self._at = _end_of_comment(self._text, self._at)
+            self._at = _end_of_comment(self._text, self._at)
 
     def _word(self) -> tuple[str, Literal | Reference | Function | None]:
         number = len(self._words)
@@ -121,7 +159,7 @@ class _Reader:
         after_operand = bool(self._words) and self._words[-1].is_operand
         if (string := self._strings()) is not None:
             return f"'l{number}'", Literal("string", string, self._text[start : self._at])
-        signed = self._text.startswith("-", self._at)
+        signed = self._next == "-"
         if not (signed and after_operand) and (literal := self._number()) is not None:
             return f"'l{number}'", literal
         if (name := self._take(_NAME)) is not None:
@@ -162,7 +200,7 @@ class _Reader:
     def _strings(self) -> str | None:
         """One string literal, or several in a row, which SQL joins."""
         pieces = []
-        while (piece := self._string()) is not None:
+        while self._next in _STRING_BEGINS and (piece := self._string()) is not None:
             pieces.append(piece)
             end = self._at
             self._skip()
@@ -184,7 +222,7 @@ class _Reader:
     def _number(self) -> Literal | None:
         start = self._at
         sign = ""
-        if self._text.startswith("-", self._at):
+        if self._next == "-":
             self._at += 1
             self._skip()
             sign = "-"
@@ -309,10 +347,10 @@ def _check_tests(text: str, skeleton: list[Word]) -> None:
 
 def _end_of_comment(text: str, start: int) -> int:
     depth = 0
-    for mark in re.finditer(r"/\*|\*/", text[start:]):
+    for mark in _COMMENT_MARK.finditer(text, start):
         depth += 1 if mark[0] == "/*" else -1
         if depth == 0:
-            return start + mark.end()
+            return mark.end()
     raise refused(f"has a comment that is not closed {near(text, start)}")
 
 

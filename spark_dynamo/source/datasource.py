@@ -6,9 +6,16 @@ from collections.abc import MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamWriter, DataSourceWriter
+from pyspark.sql.datasource import (
+    DataSource,
+    DataSourceReader,
+    DataSourceStreamReader,
+    DataSourceStreamWriter,
+    DataSourceWriter,
+)
 from pyspark.sql.types import StructType
 
+from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.source.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -49,6 +56,14 @@ class DynamoDataSource(DataSource):
         from spark_dynamo.source.plan import plan_read
 
         return plan_read(self._parsed, self._find(), schema, self._full_schema)
+
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: N802 - Spark's name
+        """Refused: a table is read as a batch, by `spark.read`."""
+        raise ConfigurationError(
+            f"Table '{self._parsed.table}' can't be read as a stream: format 'dynamo-meta' has spark.read, df.write and "
+            "df.writeStream. Read it with spark.read, again as often as is needed; for its changes, send DynamoDB Streams to "
+            "Kinesis and read that"
+        )
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
         """A writer of frames of that schema; the table is created first where that is asked for."""

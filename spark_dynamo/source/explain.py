@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from pyspark.sql.types import StructType
 
 from spark_dynamo.errors import SchemaError, shorten
+from spark_dynamo.schema.ddl import parse_ddl
 from spark_dynamo.source.location import Found, find
 from spark_dynamo.source.options import SourceOptions, option_texts
 from spark_dynamo.source.plan import plan_read
@@ -95,9 +96,9 @@ def explain_read(table: str, schema: StructType | str | None = None, **options: 
     """How `spark.read.format("dynamo-meta").options(**options).load(table)` would get at its items, without reading any.
 
     `options` are the source's own, `filter="day = '2026-11-01'"` and `index="by-day"` among them. One DescribeTable is made
-    and nothing is sampled: `schema` is what the read is given or would infer, as a StructType or, with a Spark session, as
-    DDL; None is good for the metadata tables and with option `model`. Raises what the read itself would raise at its start:
-    OptionError, SchemaError, MigrationError, TableNotFoundError, AccessDeniedError, ConnectionError.
+    and nothing is sampled: `schema` is what the read is given or would infer, as a StructType or as DDL; None is good for the
+    metadata tables and with option `model`. Raises what the read itself would raise at its start: OptionError, SchemaError,
+    MigrationError, TableNotFoundError, AccessDeniedError, ConnectionError.
 
     >>> print(explain_read("orders", "order_id STRING", filter="order_id = 'o-1'"))  # doctest: +SKIP
     table            orders
@@ -127,10 +128,12 @@ def _columns_of(options: SourceOptions, found: Found) -> Found:
 
 
 def _struct(schema: StructType | str | None) -> StructType:
-    if isinstance(schema, StructType):
-        return schema
-    assert schema is not None
-    return cast("StructType", StructType.fromDDL(schema))
+    kind = parse_ddl(schema, "schema") if isinstance(schema, str) else schema
+    if isinstance(kind, StructType):
+        return kind
+    raise SchemaError(
+        "", f"schema is {shorten(repr(schema))}; give a StructType, or columns as in 'id STRING, n BIGINT'"
+    )
 
 
 def _target(found: Found, reader: TableReader) -> Target:

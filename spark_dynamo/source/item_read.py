@@ -5,7 +5,7 @@ The plan is the data source's. Items come page by page, so that memory does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
@@ -18,17 +18,20 @@ from spark_dynamo.aws.budget import Budget
 from spark_dynamo.aws.pages import Chain, fetch_in_turn, fetch_pages
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import TableDescription
+from spark_dynamo.errors import AccessDeniedError, OptionError, nearest
 from spark_dynamo.source.location import Found, find, metadata_table
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.source.plan import plan_read
 from spark_dynamo.source.reader import CONCURRENT_CHAINS, TableReader
-from spark_dynamo.wire.envelope import ENVELOPES
+from spark_dynamo.wire.envelope import ENVELOPES, Item
 
 if TYPE_CHECKING:
     from spark_dynamo.source.explain import ReadPlan
     from spark_dynamo.source.item_filter import ItemFilter
 
 __all__ = ["ItemRead", "plan_items"]
+
+_SAMPLE = 1_000  # items that tell which attributes there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class ItemRead:
     limit: int | None
     _reader: TableReader
     _filter: ItemFilter | None
+    _fields: tuple[str, ...] = ()  # of the table's model
 
     @property
     def plan(self) -> ReadPlan:
@@ -71,6 +75,33 @@ class ItemRead:
                     yield texts
                 if left == 0:
                     return
+
+    def check_filter(self) -> None:
+        """Raise `OptionError` where the filter names an attribute that is `missing`; for a read that gave nothing."""
+        named = [] if self._filter is None else self._filter.schema.names
+        for name, found in self.missing(named).items():
+            raise OptionError("filter", f"names '{name}', and {found}")
+
+    def missing(self, names: Iterable[str]) -> dict[str, str]:
+        """Of these attributes those that no item seems to have, with the sentence's end that says so.
+
+        Keys and fields of a model are there; of others, one page of up to 1,000 items tells. Nothing is missing in an empty
+        table, and where no Scan is allowed.
+        """
+        keys = [key.name for key in self.found.table.keys]
+        keys += [key.name for index in self.found.table.indexes for key in (index.partition_key, index.sort_key) if key]
+        doubtful = [name for name in names if name not in (*keys, *self._fields)]
+        items = self._sample() if doubtful else []
+        there = dict.fromkeys([*keys, *self._fields, *(name for item in items for name in item)])
+        return {name: _not_there(name, there, len(items)) for name in doubtful if items and name not in there}
+
+    def _sample(self) -> list[Item]:
+        requests = Requests(self.found.connection, self.found.name, patience=self.requests.backoff.patience)
+        try:
+            page = next(fetch_in_turn(requests, [Chain("Scan", {}, "a sample")], lambda: _SAMPLE))
+            return ENVELOPES["Items"].items(page, self.found.name)
+        except AccessDeniedError:
+            return []
 
     def _pages(self, left: Callable[[], int | None]) -> Generator[bytes]:
         chains = [chain for share in self._reader.access.deal() for chain in share]
@@ -124,7 +155,13 @@ def plan_items(options: SourceOptions, *, columns: Sequence[str] | None = None, 
         units = reader.units_per_second * reader.access.partitions
         budget = Budget(units, average_item_bytes=reader.average_item_bytes)
     requests = Requests(found.connection, found.name, patience=options.retry_timeout, budget=budget)
-    return ItemRead(found, requests, limit, reader, chosen)
+    return ItemRead(found, requests, limit, reader, chosen, () if model is None else tuple(model.model.model_fields))
+
+
+def _not_there(name: str, there: Iterable[str], count: int) -> str:
+    close = nearest(name, there)
+    hint = f"; did you mean '{close}'?" if close else ""
+    return f"no item has such an attribute, of {count:,} looked at{hint}"
 
 
 def _projected(table: TableDescription, index_name: str | None) -> tuple[str, ...] | None:

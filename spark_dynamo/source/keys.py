@@ -11,9 +11,8 @@ from typing import Any, Literal
 from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.tables import KeyAttribute
-from spark_dynamo.predicates.intervals import Interval, domain_of
+from spark_dynamo.predicates.intervals import Domains, Interval
 from spark_dynamo.predicates.ranges import Wire
-from spark_dynamo.predicates.tree import Node
 from spark_dynamo.source.targets import Target
 from spark_dynamo.wire import types
 
@@ -44,13 +43,13 @@ class KeyAccess:
         return 3 if self.operation == "Get" else 1 + self.restricts_sort_key
 
 
-def best_key_access(targets: Sequence[Target], predicate: Node, schema: StructType) -> KeyAccess | None:
+def best_key_access(targets: Sequence[Target], predicate: Domains, schema: StructType) -> KeyAccess | None:
     """The best way by keys, None where none of the targets has one; of equal ones the first."""
     ways = [way for target in targets if (way := key_access(target, predicate, schema))]
     return max(ways, key=lambda way: way.rank, default=None)
 
 
-def key_access(target: Target, predicate: Node, schema: StructType) -> KeyAccess | None:
+def key_access(target: Target, predicate: Domains, schema: StructType) -> KeyAccess | None:
     """What the predicate says of that target's keys; None where it does not give the partition key's values."""
     partition = _key_domain(target.partition_key, "partition", predicate, schema)
     if partition is None or not all(interval.is_point for interval in partition):
@@ -69,16 +68,13 @@ def key_access(target: Target, predicate: Node, schema: StructType) -> KeyAccess
     return KeyAccess(target, "Query", conditions=conditions, restricts_sort_key=sort is not None)
 
 
-def implied_attributes(predicate: Node | None, schema: StructType) -> set[str]:
+def implied_attributes(predicate: Domains, schema: StructType) -> set[str]:
     """The columns that every item has for which the predicate is true."""
-    required = {field.name for field in schema if not field.nullable}
-    if predicate is not None:
-        required |= {name for name in schema.names if not domain_of(predicate, name).is_all}
-    return required
+    return {field.name for field in schema if not field.nullable or not predicate[field.name].is_all}
 
 
 def _key_domain(
-    key: KeyAttribute, role: Literal["partition", "sort"], predicate: Node, schema: StructType
+    key: KeyAttribute, role: Literal["partition", "sort"], predicate: Domains, schema: StructType
 ) -> tuple[Interval, ...] | None:
     """The intervals of the key's values, None where nothing is known of them; those that no item can have are left out."""
     if key.name not in schema.names:
@@ -86,7 +82,7 @@ def _key_domain(
     field = schema[key.name]
     if not types.is_leaf(field.dataType) or types.leaf_of(field.dataType, types.storage_tag(field), "").tag != key.type:
         return None
-    domain = domain_of(predicate, key.name)
+    domain = predicate[key.name]
     if domain.intervals is None:
         return None
     fitted = (_fit(interval, _MOST_BYTES[role]) for interval in domain.intervals)

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from spark_dynamo.source.option_values import amount, count, flag, names, one_of, one_of_or_text, text
+from spark_dynamo.source.option_values import (
+    amount,
+    count,
+    flag,
+    names,
+    one_of,
+    one_of_or_text,
+    region,
+    role,
+    text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,13 @@ class Option:
     secret: bool = False
 
 
+_NO_READ_MODES = {
+    **dict.fromkeys(
+        ("put", "insert", "update", "delete", "upsert"), "what a write does with a row is option 'operation'"
+    ),
+    **dict.fromkeys(("append", "overwrite", "ignore", "errorifexists"), "the save mode is given by .mode(...)"),
+}
+
 OPTIONS: tuple[Option, ...] = (
     Option(
         "table",
@@ -30,10 +47,10 @@ OPTIONS: tuple[Option, ...] = (
         "name or ARN of the table, or one of the metadata tables' logical names (`pipeline_config`, `table_config`, "
         "`pipeline_run_logs`)",
     ),
-    Option("region", text, None, "the AWS chain", "AWS region, as in `eu-central-1`"),
+    Option("region", region, None, "the AWS chain", "AWS region, as in `eu-central-1`"),
     Option("endpointUrl", text, None, "the AWS chain", "address of the server, as in `http://localhost:8000`"),
     Option("profile", text, None, "the AWS chain", "a profile of `~/.aws/config`"),
-    Option("roleArn", text, None, "-", "a role to assume, in another account, too; its credentials renew themselves"),
+    Option("roleArn", role, None, "-", "a role to assume, in another account, too; its credentials renew themselves"),
     Option("externalId", text, None, "-", "the external id that the role's trust policy asks for", secret=True),
     Option("roleSessionName", text, "spark-dynamo", "spark-dynamo", "the session's name in CloudTrail"),
     Option("accessKeyId", text, None, "the AWS chain", "for local servers and special cases", secret=True),
@@ -65,7 +82,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("allowFullScan", flag, True, "true", "`false`: an error where the read would be a Scan"),
     Option(
         "mode",
-        one_of("FAILFAST", "PERMISSIVE", "DROPMALFORMED"),
+        one_of("FAILFAST", "PERMISSIVE", "DROPMALFORMED", elsewhere=_NO_READ_MODES),
         "FAILFAST",
         "FAILFAST",
         "what an item that doesn't fit the schema becomes: an error, a row with nulls and the item in the corrupt-record "

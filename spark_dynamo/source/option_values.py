@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 def text(value: str) -> str:
@@ -42,20 +42,43 @@ def amount(least: float = 0.0, most: float = float("inf")) -> Callable[[str], fl
             amount = float(value)
         except ValueError:
             raise ValueError(expected) from None
-        if not least < amount <= most or not math.isfinite(amount):
+        if math.isinf(amount) and amount > 0:
+            raise ValueError(f"{expected}, and finite")
+        if not least < amount <= most:
             raise ValueError(expected)
         return amount
 
     return parse
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """One of the choices, in any case."""
+_ROLE = re.compile(r"arn:[\w-]+:iam::\d+:role/\S+", re.ASCII)
+_REGION = re.compile(r"(?!-)(?!\d+$)[a-z0-9-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
+
+
+def role(value: str) -> str:
+    """The ARN of a role of IAM."""
+    return _fitting(_ROLE, value, "must be the ARN of a role, as in arn:aws:iam::123456789012:role/reader")
+
+
+def region(value: str) -> str:
+    """The name of a region."""
+    return _fitting(_REGION, value, "must be the name of an AWS region, as in eu-central-1")
+
+
+def _fitting(pattern: re.Pattern[str], value: str, expected: str) -> str:
+    if not pattern.fullmatch(text(value)):
+        raise ValueError(expected)
+    return text(value)
+
+
+def one_of(*choices: str, elsewhere: Mapping[str, str] | None = None) -> Callable[[str], str]:
+    """One of the choices, in any case; `elsewhere` says what to do with words that another option or method takes."""
     by_lower = {choice.lower(): choice for choice in choices}
 
     def parse(value: str) -> str:
         if value.strip().lower() not in by_lower:
-            raise ValueError(f"must be one of {', '.join(choices)}")
+            hint = (elsewhere or {}).get(value.strip().lower())
+            raise ValueError(f"must be one of {', '.join(choices)}{f' ({hint})' if hint else ''}")
         return by_lower[value.strip().lower()]
 
     return parse

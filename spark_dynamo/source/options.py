@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from spark_dynamo.errors import OptionError, nearest
+from spark_dynamo.errors import OptionError, nearest, shorten
 from spark_dynamo.errors.masking import masked
 from spark_dynamo.source.option_table import OPTIONS, Option
+from spark_dynamo.source.other_names import instead_of
 
 _BY_NAME = {option.name.lower(): option for option in OPTIONS}
 _SPARKS_OWN = frozenset({"path", "checkpointlocation", "queryname"})  # it hands these over with all others
+_TABLE = re.compile(r"[\w.-]+|arn:.*")
 _NAMES = [option.name for option in OPTIONS]
 
 
@@ -80,11 +83,23 @@ class SourceOptions:
         for name, value in given.items():
             if name.lower() in _SPARKS_OWN:
                 continue
+            if name.lower() == "paths":  # of .load([...]), as JSON
+                raise OptionError(
+                    "path", f"must be one table, not {shorten(value)}; load each by itself and unite them"
+                )
             named = _BY_NAME.get(name.lower())
             if named is None:
+                instead = instead_of(name)
+                if instead:
+                    raise OptionError(name, f"is not known here; {instead}")
                 raise OptionError(name, "is not known", _NAMES)
             setattr(self, _snake_case(named.name), _parsed(named, value))
         self.table = self.table or _path(given)
+        if _names_another(_path(given), self.table):
+            raise OptionError(
+                "table",
+                f"is '{self.table}', and the path that is loaded or saved '{_path(given)}'; leave out one of the two",
+            )
         self._check()
 
     def __repr__(self) -> str:
@@ -157,19 +172,8 @@ class SourceOptions:
             if by_column and key == self.operation_column:
                 raise OptionError(name, f"is '{key}', which operationColumn names, too; that column is not written")
         self._check_duplicates(by_column)
-        for name, text, words in (
-            ("conditionFailed", self.condition_failed, ("error", "skip")),
-            ("badItems", self.bad_items, ("error",)),
-        ):
-            close = nearest(text, [*words, "skip"]) if text.isalpha() and text not in words else None
-            if close in words:
-                raise OptionError(
-                    name, f"is '{text}'; did you mean '{close}'? Write './{text}' for a folder of that name"
-                )
-            if close:
-                raise OptionError(
-                    name, f"can't be '{text}', as no row is dropped without a trace; name a folder for them"
-                )
+        _check_place("conditionFailed", self.condition_failed, ("error", "skip"))
+        _check_place("badItems", self.bad_items, ("error",))
         if self.item_format != "columns":
             if self.nulls not in ("auto", "omit"):
                 raise OptionError(
@@ -220,6 +224,20 @@ def option_texts(options: Mapping[str, object]) -> dict[str, str]:
     }
 
 
+def _check_place(name: str, text: str, words: tuple[str, ...]) -> None:
+    """Raise where a text is neither one of the words nor a path: a folder's bare name may as well be a mistake."""
+    if text in words or text.startswith((".", "~")) or any(mark in text for mark in "/\\:"):
+        return
+    close = nearest(text, [*words, "skip"])
+    if close in words:
+        raise OptionError(name, f"is '{text}'; did you mean '{close}'? Write './{text}' for a folder of that name")
+    choices = " or ".join(f"'{word}'" for word in words)
+    traceless = ", as no row is dropped without a trace" if "skip" not in words else ""
+    raise OptionError(
+        name, f"can't be '{text}'{traceless}; it is {choices}, or a path. Write './{text}' for a folder of that name"
+    )
+
+
 def _parsed(option: Option, value: str) -> Any:
     if not isinstance(value, str):  # as where a session stands in a table's place
         raise OptionError(option.name, f"is text, not a {type(value).__qualname__}")
@@ -232,6 +250,11 @@ def _parsed(option: Option, value: str) -> Any:
 
 def _path(given: Mapping[str, str]) -> str:
     return next((value.strip() for name, value in given.items() if name.lower() == "path"), "")
+
+
+def _names_another(path: str, table: str) -> bool:
+    """Whether a path names a table, and another one: CREATE TABLE ... USING hands over a folder of the warehouse as path."""
+    return path != table and _TABLE.fullmatch(path) is not None
 
 
 def _snake_case(name: str) -> str:

@@ -18,7 +18,7 @@ from spark_dynamo.aws.pages import KEYS_PER_REQUEST
 from spark_dynamo.errors import OptionError
 from spark_dynamo.predicates.conditions import Placeholders
 from spark_dynamo.predicates.express import filter_expression
-from spark_dynamo.predicates.intervals import domain_of
+from spark_dynamo.predicates.intervals import Domains
 from spark_dynamo.predicates.settings import Predicate
 from spark_dynamo.predicates.tree import Node, references
 from spark_dynamo.schema.bridge import struct_type
@@ -69,10 +69,11 @@ class _Planner:
         predicate = None if planned is None else planned.node
         decoded = self._decoded(predicate)
         attributes = self._attributes(decoded)
-        target, keys = self._target(predicate, attributes)
+        domains = None if predicate is None else Domains.of(predicate)
+        target, keys = self._target(domains, attributes)
         units = self._units_per_second(target)
         sent = None if self._migrates else predicate
-        if predicate is not None and self._is_never_true(predicate):
+        if domains is not None and domains.are_empty:
             access = Access("Query", 1, {})
         elif keys is not None:
             access = self._by_keys(keys, sent, attributes)
@@ -115,10 +116,6 @@ class _Planner:
         hidden = [field for field in self.full if field.name not in self.schema.names]
         return planned_predicate(self.options.filter, StructType([*self.schema, *hidden]))
 
-    def _is_never_true(self, predicate: Node) -> bool:
-        columns = references(predicate) | {self.found.table.partition_key.name}
-        return any(domain_of(predicate, column).is_empty for column in columns)
-
     def _decoded(self, predicate: Node | None) -> StructType:
         """The schema and the columns that only the predicate needs."""
         needed = set() if predicate is None else references(predicate) - set(self.schema.names)
@@ -131,7 +128,7 @@ class _Planner:
         version = () if self.versions is None else (VERSION,)
         return tuple(dict.fromkeys([*(key.name for key in self.found.table.keys), *decoded.names, *version]))
 
-    def _target(self, predicate: Node | None, attributes: Sequence[str] | None) -> tuple[Target, KeyAccess | None]:
+    def _target(self, predicate: Domains | None, attributes: Sequence[str] | None) -> tuple[Target, KeyAccess | None]:
         """The table or index to read, and the keys by which it can be read, None where that takes a Scan."""
         options, table = self.options, self.found.table
         given = explicit_target(table, options.index, attributes, options.consistent_read)

@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -128,15 +129,19 @@ class Destination:
                     f"names folder '{self.place}', and where this task runs that is not the driver's; give a folder that all "
                     "machines share, or s3://bucket/prefix or dynamodb://table",
                 )
-            return Rejects(_Folder(Path(self.place) / write_id, name), repeated=repeated)
+            return Rejects(_Folder(Path(self.place) / write_id, name), self, repeated=repeated)
         if self.kind == "s3":
             key = "/".join(filter(None, (self.prefix, write_id, name)))
-            return Rejects(_Bucket(connection, self.place, key), repeated=repeated)
-        return Rejects(_Table(connection, self.place, f"{write_id}/{name}"), repeated=repeated)
+            return Rejects(_Bucket(connection, self.place, key), self, repeated=repeated)
+        return Rejects(_Table(connection, self.place, f"{write_id}/{name}"), self, repeated=repeated)
 
     def _marked_folder(self) -> str:
         """Make the folder, and a mark unless it has one; the mark's name."""
         folder = Path(self.place)
+        if folder.exists() and not folder.is_dir():
+            raise OptionError(
+                self.option, f"names '{self.place}', which is no folder; name one that is, or is to be made"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -163,11 +168,12 @@ class Rejects:
     """The rejected rows of one task, as lines of JSON; threads may add to it.
 
     The lines lie in a file until they are published, so that memory does not grow with them. Leaving the `with` block discards
-    those that are not.
+    those that are not. `OptionError` where that file can't be written, as on a full disk.
     """
 
-    def __init__(self, place: _Place, *, repeated: bool = False) -> None:
+    def __init__(self, place: _Place, destination: Destination, *, repeated: bool = False) -> None:
         self.count = 0
+        self._destination = destination
         self._place = place
         self._repeated = repeated
         self._lock = threading.Lock()
@@ -176,7 +182,7 @@ class Rejects:
 
     def add(self, line: bytes) -> None:
         """Add a line, which is JSON without a line break."""
-        with self._lock:
+        with self._lock, self._writing():
             if self._file is None:
                 self._path = self._place.new_file()
                 self._file = _own_file(self._path)
@@ -187,7 +193,8 @@ class Rejects:
         """Make the lines seen, all at once; a second call does nothing."""
         with self._lock:
             if self._file is not None:
-                self._file.close()
+                with self._writing():
+                    self._file.close()
                 assert self._path is not None
                 self._place.publish(self._path, self.count)
                 self._forget()
@@ -199,9 +206,23 @@ class Rejects:
         with self._lock:
             self._forget()
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = f" in {self._path}" if self._path else ""
+            self._forget()
+            raise OptionError(
+                self._destination.option,
+                f"names '{self._destination}', and a rejected row can't be kept for it{where}: {error.strerror or error}; "
+                "make room there, or name another place",
+            ) from error
+
     def _forget(self) -> None:
         if self._file is not None and self._path is not None:
-            self._file.close()
+            with suppress(OSError):  # of a full disk, on which the rest finds no room
+                self._file.close()
             self._path.unlink(missing_ok=True)
         self._file = self._path = None
 

@@ -68,6 +68,9 @@ def plan_write(options: SourceOptions, find: Callable[[], Found], schema: Struct
     if model and updates and not lacking and options.nulls in ("auto", "omit"):
         keys = {key.name for key in table.keys}
         patched = [name for name in model.may_lack(modelled) if name not in keys]
+    guarded = options.operation == "update" and (version is not None or bool(lacking) or bool(patched))
+    if not guarded:
+        _check_condition_failed(options)
     units = units_per_second(
         "Write", options.max_write_units, options.write_ratio, table, table.write_units or table.warm_write_units
     )
@@ -132,12 +135,24 @@ def _check_overwrite(options: SourceOptions) -> None:
         ("operation", options.operation != "put" and f"'{options.operation}'"),
         ("operationColumn", options.operation_column and "an operation for each row"),
         ("condition", options.condition and "a condition"),
+        ("atomic", options.atomic and "a write by transactions"),
     ):
         if given:
             raise OptionError(
                 name,
                 f"can't be used with mode 'overwrite', which makes the table hold exactly the frame; {given} needs 'append'",
             )
+
+
+def _check_condition_failed(options: SourceOptions) -> None:
+    """Raise OptionError where rows are to be kept apart whose condition failed, and no row has one."""
+    conditional = options.condition or options.operation == "insert" or options.operation_column
+    if options.condition_failed != "error" and not conditional:
+        raise OptionError(
+            "conditionFailed",
+            f"is '{options.condition_failed}', and no row of this write has a condition that could fail; give option "
+            "'condition', or operation insert, or leave it out",
+        )
 
 
 def _check_operation_column(name: str, schema: StructType) -> None:

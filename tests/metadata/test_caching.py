@@ -322,6 +322,11 @@ def test_bad_settings_get_a_sentence_without_a_password() -> None:
             MemoryCache(ttl)
     with pytest.raises(ConfigurationError, match="max_bytes is 0"):
         MemoryCache(max_bytes=0)
+    for wrong in ("60", None, True, float("nan")):
+        with pytest.raises(ConfigurationError, match=f"ttl_seconds is {wrong!r}: give the seconds .*, as a number"):
+            MemoryCache(ttl_seconds=wrong)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match=f"max_bytes is {wrong!r}: give the bytes .*, as a number"):
+            MemoryCache(max_bytes=wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="none of Redis") as refused:
         RedisCache("http://user:hunter2@localhost")
     assert "hunter2" not in str(refused.value)

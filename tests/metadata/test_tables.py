@@ -83,6 +83,13 @@ def name() -> str:
     return next(_prefixes)
 
 
+def test_what_is_no_configuration_is_named() -> None:
+    with pytest.raises(
+        ConfigurationError, match="config is 'prod', str: give a DynamoDBConfig, as in DynamoDBConfig\\("
+    ):
+        create_tables("prod")  # type: ignore[arg-type]
+
+
 def test_the_tables_are_data() -> None:
     assert list(METADATA_TABLES) == ["pipeline_config", "table_config", "pipeline_run_logs"]
     for logical_name, table in METADATA_TABLES.items():

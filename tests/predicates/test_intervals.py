@@ -23,7 +23,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from spark_dynamo.predicates.intervals import ALL, EXISTS, NOTHING, Domain, Interval, domain_of
+from spark_dynamo.predicates.intervals import ALL, EXISTS, NOTHING, Domain, Domains, Interval
 from spark_dynamo.predicates.parse import parse_predicate
 from spark_dynamo.predicates.ranges import intersection, prefixed
 
@@ -103,7 +103,7 @@ D = Decimal
     ],
 )
 def test_a_predicate_bounds_an_attribute(text: str, column: str, domain: Domain) -> None:
-    assert domain_of(parse_predicate(text, SCHEMA), column) == domain
+    assert Domains.of(parse_predicate(text, SCHEMA))[column] == domain
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_predicate_bounds_an_attribute(text: str, column: str, domain: Domain)
 def test_the_stored_forms_of_a_value_lie_within(
     text: str, column: str, inside: list[object], outside: list[object]
 ) -> None:
-    domain = domain_of(parse_predicate(text, SCHEMA), column)
+    domain = Domains.of(parse_predicate(text, SCHEMA))[column]
     assert [value for value in inside if value not in domain] == []  # type: ignore[operator]
     assert [value for value in outside if value in domain] == []  # type: ignore[operator]
 
@@ -153,7 +153,7 @@ DAYS = st.dates(date(1, 1, 8), date(9999, 12, 20))
 
 @given(bound=DAYS, distance=st.integers(0, 400), op=st.sampled_from(["=", "<", "<=", ">", ">="]))
 def test_every_form_of_a_date_lies_within(bound: date, distance: int, op: str) -> None:
-    domain = domain_of(parse_predicate(f"day {op} DATE'{bound.isoformat()}'", SCHEMA), "day")
+    domain = Domains.of(parse_predicate(f"day {op} DATE'{bound.isoformat()}'", SCHEMA))["day"]
     sign = {"=": 0, "<": -1, "<=": -1, ">": 1, ">=": 1}[op]
     try:
         day = bound + timedelta(days=sign * (distance + (op in "<>")))

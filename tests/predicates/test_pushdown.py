@@ -11,7 +11,7 @@ import pytest
 from spark_dynamo.errors import OptionError
 from spark_dynamo.predicates.evaluate import mask
 from spark_dynamo.predicates.express import Placeholders, filter_expression
-from spark_dynamo.predicates.intervals import ALL, domain_of
+from spark_dynamo.predicates.intervals import ALL, Domains
 from spark_dynamo.predicates.parse import parse_predicate
 from spark_dynamo.predicates.tree import Node, references
 from spark_dynamo.wire.types import leaf_of, storage_tag
@@ -43,7 +43,7 @@ def test_every_row_that_fits_lies_within_the_domain_of_each_attribute(seed: int)
     for text, node in predicates(chance, 300):
         chosen = mask(node, batch, chance.choice(ZONES), size_of_null=chance.choice([None, -1])).to_pylist()
         for field in SCHEMA:
-            domain = domain_of(node, field.name)
+            domain = Domains.of(node)[field.name]
             restricted += domain is not ALL
             if domain.is_all:
                 continue

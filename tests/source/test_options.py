@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import re
 from functools import partial
 from typing import Any
 
 import pytest
 
 from spark_dynamo.errors import ConfigurationError, OptionError
+from spark_dynamo.source import other_names
 from spark_dynamo.source.explain import explain_read
 from spark_dynamo.source.inference import infer_schema
 from spark_dynamo.source.option_table import OPTIONS
@@ -80,6 +82,20 @@ def test_values_and_names_in_any_case(name: str, value: str, parsed: Any) -> Non
         ("segments", "1.5", "Option 'segments' must be a whole number from 1 to 1,000,000, not '1.5'."),
         ("segments", "\u00b2", "Option 'segments' must be a whole number from 1 to 1,000,000, not '\u00b2'."),
         ("consistentRead", "yes", "Option 'consistentRead' must be true or false, not 'yes'."),
+        ("retryTimeout", "inf", "Option 'retryTimeout' must be a number above 0, and finite, not 'inf'."),
+        ("retryTimeout", "1e999", "Option 'retryTimeout' must be a number above 0, and finite, not '1e999'."),
+        ("retryTimeout", "nan", "Option 'retryTimeout' must be a number above 0, not 'nan'."),
+        (
+            "region",
+            "mars north",
+            "Option 'region' must be the name of an AWS region, as in eu-central-1, not 'mars north'.",
+        ),
+        ("region", "-eu", "Option 'region' must be the name of an AWS region, as in eu-central-1, not '-eu'."),
+        (
+            "roleArn",
+            "admin",
+            "Option 'roleArn' must be the ARN of a role, as in arn:aws:iam::123456789012:role/reader, not 'admin'.",
+        ),
         ("nulls", "keep", "Option 'nulls' must be one of auto, omit, write, remove, not 'keep'."),
         ("duplicates", "any", "Option 'duplicates' must be one of error, last, first, not 'any'."),
         ("environment", "test", "Option 'environment' must be one of dev, staging, prod, not 'test'."),
@@ -110,16 +126,103 @@ def test_unknown_names(name: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("indexName", "use option 'index'."),
+        ("INDEXNAME", "use option 'index'."),
+        ("targetCapacity", "use option 'readRatio' for reads and 'writeRatio' for writes, a share"),
+        ("update", "use option 'operation', one of put, insert, update, delete."),
+        ("delete", "use option 'operation', one of put, insert, update, delete."),
+        ("writeBatchSize", "leave it out; a write always sends as many items"),
+        ("throughput", "use option 'maxReadUnits' for reads and 'maxWriteUnits' for writes"),
+        ("hashKey", "use option 'partitionKey' beside 'createTable'; a table that exists has its own."),
+        ("dynamodb.region", "use option 'region'."),
+        ("dynamodb.throughput.read.percent", "use option 'readRatio'"),
+        ("dynamodb.output.tableName", "use option 'table', or the load or save path."),
+        ("inferSchema", "leave it out; the schema is inferred unless"),
+        ("header", "leave it out; attributes have names of their own."),
+        ("aws_access_key_id", "use option 'accessKeyId'."),
+        ("KeyConditionExpression", "use option 'filter', a predicate in Spark's SQL."),
+    ],
+)
+def test_names_of_elsewhere_lead_to_those_of_here(name: str, instead: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        options(**{name: SECRET})
+    assert str(caught.value).startswith(f"Option '{name}' is not known here; {instead}")
+    assert SECRET not in repr(caught.value)
+
+
+def test_what_is_named_in_place_of_another_name_is_there() -> None:
+    known = {option.name for option in OPTIONS}
+    assert not {name.lower() for name in known} & set(other_names._BY_NAME)
+    assert sum(len(names.split()) for names in other_names._INSTEAD.values()) == len(other_names._BY_NAME)
+    for sentence in other_names._INSTEAD:
+        assert set(re.findall(r"'(\w+)'", sentence)) <= known, sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("update", " (what a write does with a row is option 'operation'), not 'update'."),
+        ("Append", " (the save mode is given by .mode(...)), not 'Append'."),
+        ("loose", ", not 'loose'."),
+    ],
+)
+def test_a_mode_of_writing_leads_to_where_it_is_given(value: str, hint: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        options(mode=value)
+    assert str(caught.value) == f"Option 'mode' must be one of FAILFAST, PERMISSIVE, DROPMALFORMED{hint}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("conditionFailed", "ignore", "can't be 'ignore'; it is 'error' or 'skip', or a path. Write './ignore' for a"),
+        ("badItems", "drop", "can't be 'drop', as no row is dropped without a trace; it is 'error', or a path. Write"),
+        ("badItems", "rejects_2026", "can't be 'rejects_2026', as no row"),
+        ("badItems", "C", "can't be 'C', as no row"),
+    ],
+)
+def test_only_what_looks_like_a_path_is_one(name: str, value: str, message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        options(**{name: value})
+    assert str(caught.value).startswith(f"Option '{name}' {message}")
+    assert options(**{name: f"./{value}"}) is not None
+
+
+@pytest.mark.parametrize("place", ["/data/bad", "./bad", "data/bad", "~/bad", "s3://lake", "dynamodb:bad", r"C:\\bad"])
+def test_paths_of_all_kinds_are_places(place: str) -> None:
+    assert options(badItems=place).bad_items == place
+
+
+@pytest.mark.parametrize(
     ("given", "table"),
     [
         ({"path": "orders"}, "orders"),
         ({"PATH": " orders "}, "orders"),
-        ({"path": "other", "table": "orders"}, "orders"),
+        ({"path": "orders", "table": "orders"}, "orders"),
+        ({"path": "file:/home/me/spark-warehouse/view", "table": "orders"}, "orders"),  # as CREATE TABLE ... USING does
+        ({"path": "/spark-warehouse/view", "table": "orders"}, "orders"),
         ({"TABLE": "arn:aws:dynamodb:eu-central-1:1:table/orders"}, "arn:aws:dynamodb:eu-central-1:1:table/orders"),
     ],
 )
 def test_the_table(given: dict[str, str], table: str) -> None:
     assert SourceOptions(given).table == table
+
+
+@pytest.mark.parametrize("path", ["other", "ORDERS", "arn:aws:dynamodb:eu-central-1:1:table/other"])
+def test_two_tables_are_one_too_many(path: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        SourceOptions({"path": path, "table": "orders"})
+    assert str(caught.value) == (
+        f"Option 'table' is 'orders', and the path that is loaded or saved '{path}'; leave out one of the two."
+    )
+
+
+def test_several_paths_are_no_table() -> None:
+    with pytest.raises(OptionError) as caught:
+        SourceOptions({"paths": '["a","b"]'})
+    assert str(caught.value) == 'Option \'path\' must be one table, not ["a","b"]; load each by itself and unite them.'
 
 
 @pytest.mark.parametrize("given", [{}, {"path": ""}, {"path": "  "}, {"region": "eu-central-1"}])
@@ -162,7 +265,7 @@ def test_a_table_that_is_no_text_is_named(ask: Any) -> None:
 
 def test_secrets_are_never_shown() -> None:
     names = [option.name for option in OPTIONS if option.secret]
-    parsed = options(roleArn="arn", **dict.fromkeys(names, SECRET))
+    parsed = options(roleArn="arn:aws:iam::1:role/r", **dict.fromkeys(names, SECRET))
     assert SECRET not in repr(parsed)
     assert SECRET not in str(parsed)
     assert [getattr(parsed, snake_case(name)) for name in names] == [SECRET] * len(names)

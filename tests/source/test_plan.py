@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
 
 from spark_dynamo.aws.tables import Index, KeyAttribute
-from spark_dynamo.errors import OptionError
+from spark_dynamo.errors import OptionError, SchemaError
 from spark_dynamo.source.explain import ReadPlan, explain_read
 from tests.conftest import Server
 
@@ -121,6 +121,16 @@ def test_a_scan_can_be_forbidden(plan: Plan) -> None:
 def test_an_unknown_column_is_named(plan: Plan) -> None:
     with pytest.raises(OptionError, match=r"(?s)statsu.*status.*pipeline, day, status, started, rows, note"):
         plan("statsu = 'FAILED'")
+
+
+def test_a_schema_may_be_ddl_and_needs_no_session(plan: Plan) -> None:
+    assert plan("pipeline = 'a'", "pipeline STRING NOT NULL, day STRING").access == "Query"  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match="Schema is 5; give a StructType, or columns as in 'id STRING, n BIGINT'"):
+        plan(None, 5)  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match="Schema is 'STRING'; give a StructType, or columns"):
+        plan(None, "STRING")  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match="id STRIN"):
+        plan(None, "id STRIN")  # type: ignore[arg-type]
 
 
 def test_expressions_are_shown_with_names_and_values(plan: Plan) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pyspark.errors import AnalysisException, PythonException
+from pyspark.errors import AnalysisException, PythonException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import (
     ArrayType,
@@ -290,6 +290,20 @@ def test_nobody_at_the_endpoint_is_one_sentence(spark: SparkSession) -> None:
     with pytest.raises(AnalysisException, match="ConnectionError: Nobody answers at the DynamoDB endpoint") as caught:
         spark.read.format("dynamo-meta").options(**options).schema("id STRING").load("t").collect()
     assert "hidden-key" not in str(caught.value)
+
+
+def test_a_stream_of_a_table_is_refused_with_what_there_is(spark: SparkSession, local_server: Server) -> None:
+    reader = spark.readStream.format("dynamo-meta").options(**local_server.options).schema("id STRING")
+    table = local_server.create()
+    with pytest.raises(
+        (AnalysisException, StreamingQueryException), match=f"Table '{table}' can't be read as a stream"
+    ):
+        reader.load(table).writeStream.format("noop").trigger(availableNow=True).start().awaitTermination()
+
+
+def test_several_tables_at_once_are_refused(spark: SparkSession) -> None:
+    with pytest.raises(AnalysisException, match=r"Option 'path' must be one table, not .*a.*b.*; load each by itself"):
+        spark.read.format("dynamo-meta").load(["a", "b"])
 
 
 def test_sql_with_a_temporary_view(spark: SparkSession, server: Server) -> None:

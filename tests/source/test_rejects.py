@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import pickle
+import resource
 import stat
 import tempfile
 import threading
@@ -182,6 +183,34 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, moto_server: Server) ->
         OptionError, match="Option 'badItems' names folder '.*/file/below', which can't be written: Not a dir"
     ):
         destination.checked(moto_server.connection)
+
+
+def test_a_file_is_no_folder(tmp_path: Path, moto_server: Server) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(
+        OptionError, match="Option 'badItems' names '.*/file', which is no folder; name one that is, or"
+    ):
+        Destination.parse("badItems", str(tmp_path / "file")).checked(moto_server.connection)
+    assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_disk_that_takes_no_more_is_named_and_keeps_no_draft(tmp_path: Path, moto_server: Server, lines: int) -> None:
+    """A file may be no longer than the limit: what is beyond fails as on a full disk, at once or when the file is closed."""
+    destination = Destination.parse("badItems", str(tmp_path / "bad"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with destination.open(moto_server.connection, write_id="w", partition=0) as rejects:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+        try:
+            with pytest.raises(
+                OptionError, match="'badItems' names '.*/bad', and a rejected row can't be kept .* make room"
+            ):
+                for _ in range(lines):
+                    rejects.add(b"x" * 3_000)
+                rejects.publish()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_bucket_that_is_not_there(moto_server: Server, s3: Any) -> None:

@@ -47,7 +47,7 @@ def is_hidden(text: str) -> bool:
 
 
 def test_options_and_connections_show_no_secret() -> None:
-    options = SourceOptions({"path": "t", "externalId": "hidden-secret", "roleArn": "arn", **SECRETS})
+    options = SourceOptions({"path": "t", "externalId": "hidden-secret", "roleArn": "arn:aws:iam::1:role/r", **SECRETS})
     place = connection(options)
     assert (place.access_key_id, place.secret_access_key) == (SECRETS["accessKeyId"], SECRETS["secretAccessKey"])
     for shown in (repr(options), repr(place), str(place), repr(DynamoDataSource({"path": "t", **SECRETS}))):

@@ -185,7 +185,8 @@ def case_of(
         entries = [{"PutRequest": {"Item": {**item, "id": {"S": partition}}}} for item in scenario.items.values()]
         assert not dynoxide_server.client.batch_write_item(RequestItems={table: entries})["UnprocessedItems"]
         schema = BY_COLUMN if scenario.options.by_column else SCHEMA
-        given = {"conditionFailed": "skip", **scenario.options.given, **options}
+        skip = {"conditionFailed": "skip"} if scenario.options.conditional else {}
+        given = {**skip, **scenario.options.given, **options}
         plan = Server("faulty", proxy.endpoint).writer(table, schema, **given).plan
         proxy.log.clear()
         return Case(scenario, dynoxide_server, table, partition, plan)

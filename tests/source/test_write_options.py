@@ -59,6 +59,9 @@ WRONG = [
     ({"conditionFailed": ""}, "must not be empty"),
     ({"conditionFailed": "skp"}, "is 'skp'; did you mean 'skip'? Write './skp' for a folder of that name"),
     ({"conditionFailed": "ftp://there"}, "must be a folder, file:///folder, s3://bucket/prefix or dynamodb://table"),
+    ({"conditionFailed": "skip"}, "is 'skip', and no row of this write has a condition that could fail; give option"),
+    ({"conditionFailed": "./x", "operation": "delete"}, "is './x', and no row of this write has a condition"),
+    ({"conditionFailed": "skip", "operation": "update"}, "is 'skip', and no row of this write has a condition"),
     ({"atomic": "yes"}, "must be true or false, not 'yes'"),
     ({"badItems": "eror"}, "is 'eror'; did you mean 'error'? Write './eror' for a folder of that name"),
     ({"badItems": "skip"}, "can't be 'skip', as no row is dropped without a trace"),
@@ -127,6 +130,7 @@ OF_OVERWRITE = [
     ({"operation": "insert"}, "'insert' needs 'append'"),
     ({"operationColumn": "op"}, "Option 'operationColumn' can't be used.*an operation for each row needs 'append'"),
     ({"condition": "v < 3"}, "Option 'condition' can't be used.*a condition needs 'append'"),
+    ({"atomic": "true"}, "Option 'atomic' can't be used with mode 'overwrite'.*a write by transactions needs 'append'"),
     ({"overwriteConfirm": "another"}, "Option 'overwriteConfirm' is 'another', and the table to overwrite is 'test-"),
 ]
 
@@ -154,13 +158,20 @@ def test_what_can_be_used_together(moto_server: Server, table: str, tmp_path: Pa
     for options in (
         {"operationColumn": "op", "nulls": "remove", "condition": "v < new.v", "duplicates": "first", "atomic": "true"},
         {"operationColumn": "op", "duplicates": "last"},
-        {"operation": "update", "nulls": "write", "duplicates": "last", "badItems": bad, "conditionFailed": failed},
+        {"operation": "update", "nulls": "write", "duplicates": "last", "badItems": bad},
+        {"operation": "update", "condition": "v < 3", "conditionFailed": failed},
         {"operation": "delete", "condition": "v < new.v"},
-        {"conditionFailed": "SKIP", "badItems": "ERROR", "maxWriteUnits": "5", "numPartitions": "2"},
+        {
+            "operation": "insert",
+            "conditionFailed": "SKIP",
+            "badItems": "ERROR",
+            "maxWriteUnits": "5",
+            "numPartitions": "2",
+        },
         {"badItems": f"{tmp_path}/errors"},  # only a bare word is taken for one that is misspelt
     ):
         assert writer(moto_server, table, **options).plan.table_name == table
-    for options in ({"atomic": "true"}, {"overwriteConfirm": table}, {"badItems": bad, "nulls": "write"}):
+    for options in ({"overwriteConfirm": table}, {"badItems": bad, "nulls": "write"}):
         assert writer(moto_server, table, overwrite=True, **options).plan.overwrite
     for options in ({"condition": "v < 3 OR id IS NULL"}, {"operation": "delete"}, {"operation": "insert"}):
         assert writer(moto_server, table, WHOLE, itemFormat="json", **options).plan.item_format == "json"

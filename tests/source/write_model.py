@@ -95,6 +95,11 @@ class Options:
             given["condition"] = self.condition.sql
         return given
 
+    @property
+    def conditional(self) -> bool:
+        """Whether a row may have a condition, and so `conditionFailed` a meaning."""
+        return self.by_column or self.operation == "insert" or self.condition is not None
+
     def operation_of(self, row: Row) -> str:
         return str(row["op"]) if self.by_column else self.operation
 

@@ -31,6 +31,11 @@ _EVERYTHING, _QUERIES = "everything", "queries"
 _NO_MARK = ""
 
 
+def is_amount(value: object) -> bool:
+    """Whether it is a number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 class Cache(ABC):
     """A cache in front of a repository's reads; several repositories, threads and event loops may share one.
 
@@ -42,9 +47,9 @@ class Cache(ABC):
     """
 
     def __init__(self, ttl_seconds: float) -> None:
-        if not ttl_seconds > 0 or ttl_seconds == float("inf"):
+        if not is_amount(ttl_seconds) or ttl_seconds == float("inf"):
             raise ConfigurationError(
-                f"ttl_seconds is {ttl_seconds!r}: give the seconds for which an answer may be kept"
+                f"ttl_seconds is {ttl_seconds!r}: give the seconds for which an answer may be kept, as a number"
             )
         self.ttl_seconds = float(ttl_seconds)
         self._lock = threading.Lock()

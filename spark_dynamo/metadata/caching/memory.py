@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.metadata.caching.base import Cache
+from spark_dynamo.metadata.caching.base import Cache, is_amount
 
 __all__ = ["MemoryCache"]
 
@@ -27,8 +27,8 @@ class MemoryCache(Cache):
 
     def __init__(self, ttl_seconds: float = 60.0, *, max_bytes: int = 64_000_000) -> None:
         super().__init__(ttl_seconds)
-        if max_bytes <= 0:
-            raise ConfigurationError(f"max_bytes is {max_bytes!r}: give the bytes that the cache may hold")
+        if not is_amount(max_bytes):
+            raise ConfigurationError(f"max_bytes is {max_bytes!r}: give the bytes that the cache may hold, as a number")
         self.max_bytes = max_bytes
         self._clear()
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import lru_cache, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.errors import ConfigurationError, ValidationError
 from spark_dynamo.metadata.access import Access
 from spark_dynamo.metadata.steps import Paged, Steps, run, run_pages
 
@@ -47,13 +47,36 @@ class Bound(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<{self._function.__name__} of {self._repository!r}>"
 
+    def _begun(self, *args: Any, **kwargs: Any) -> Any:
+        """The operation's generator, of which nothing has run; ValidationError where these are not its arguments."""
+        try:
+            return self._function(self._repository, *args, **kwargs)
+        except TypeError:
+            self._check_arguments(*args, **kwargs)
+            raise
+
+    def _check_arguments(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            self.__signature__.bind(*args, **kwargs)
+        except TypeError as error:
+            called = f"{type(self._repository).__name__}.{self._function.__name__}"
+            raise ValidationError(
+                f"{called} can't be called so: {error}. Call it as {called}{self._arguments}"
+            ) from None
+
+    @property
+    def _arguments(self) -> str:
+        """As one calls it: without the types."""
+        parameters = [one.replace(annotation=one.empty) for one in self.__signature__.parameters.values()]
+        return str(inspect.Signature(parameters))
+
 
 class Stepwise(Bound[P, R]):
     """An operation that another operation may go through."""
 
     def steps(self, *args: P.args, **kwargs: P.kwargs) -> Steps[R]:
         """The operation's steps."""
-        steps: Steps[R] = self._function(self._repository, *args, **kwargs)
+        steps: Steps[R] = self._begun(*args, **kwargs)
         return steps
 
 
@@ -76,7 +99,7 @@ class Pages(Bound[P, R]):
     """An operation that gives pages one by one."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-        return run_pages(self._function(self._repository, *args, **kwargs), self._repository.access())
+        return run_pages(self._begun(*args, **kwargs), self._repository.access())
 
 
 class AsyncPages(Bound[P, R]):
@@ -84,7 +107,7 @@ class AsyncPages(Bound[P, R]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         access = self._repository.access()
-        pages: Generator[R, None, None] = run_pages(self._function(self._repository, *args, **kwargs), access)
+        pages: Generator[R, None, None] = run_pages(self._begun(*args, **kwargs), access)
         try:
             while True:
                 page: Any = await run_in_pool(access, next, pages, _END)
