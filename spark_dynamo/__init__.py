@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         MigrationError,
         NewerVersionError,
         OptionError,
+        OverwriteConflictError,
         RequestFailedError,
         SchemaError,
         SchemaMismatchError,
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from spark_dynamo.schema.policy import SchemaPolicy, SparkType
     from spark_dynamo.schema.storage import StorageForm
     from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
+    from spark_dynamo.source.creation import create_table
     from spark_dynamo.source.datasource import register
     from spark_dynamo.source.explain import ReadPlan, explain_read
     from spark_dynamo.source.inference import InferredSchema, infer_schema
@@ -139,6 +141,7 @@ _HOMES = {
         "MigrationError",
         "NewerVersionError",
         "OptionError",
+        "OverwriteConflictError",
         "RequestFailedError",
         "SchemaError",
         "SchemaMismatchError",
@@ -227,6 +230,7 @@ _HOMES = {
         "to_dataframe",
         "to_models",
     ),
+    "spark_dynamo.source.creation": ("create_table",),
     "spark_dynamo.source.datasource": ("register",),
     "spark_dynamo.source.explain": (
         "ReadPlan",
@@ -289,6 +293,7 @@ __all__ = [
     "MigrationError",
     "NewerVersionError",
     "OptionError",
+    "OverwriteConflictError",
     "PipelineConfig",
     "PipelineConfigRepository",
     "PipelineRunLog",
@@ -327,6 +332,7 @@ __all__ = [
     "configure_timezone_from_config",
     "convert_utc_to_user_tz",
     "create_spark_session_with_dynamodb",
+    "create_table",
     "create_tables",
     "current_run",
     "ensure_timezone_aware",

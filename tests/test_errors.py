@@ -30,6 +30,7 @@ from spark_dynamo.errors import (
     MigrationError,
     NewerVersionError,
     OptionError,
+    OverwriteConflictError,
     RequestFailedError,
     SchemaError,
     SchemaMismatchError,
@@ -90,6 +91,13 @@ SENTENCES: list[tuple[DynamoDBWrapperError, str]] = [
         ItemAlreadyExistsError("orders", KEY, CAUSE, region="r"),
         "Table 'orders' has an item with the key {id='42', day=7} already. To replace it, create it with overwrite=True, or "
         "update it [region=r, code=ConditionalCheckFailedException]",
+    ),
+    (
+        OverwriteConflictError("orders", 1_200, missing=1_000, changed=2, deleted=7, key=KEY),
+        "Table 'orders' does not hold the frame: somebody else wrote to it at the same time, as another overwrite does. Of the "
+        "frame's 1,200 items 1,000 are missing and 2 are not as they were put, as the one with the key {id='42', day=7}; 7 other "
+        "items were deleted. The table may hold the other's rows, or a mixture of both. See that nothing else writes to it, then "
+        "write the frame again that it is to hold",
     ),
     (
         VersionConflictError("orders", KEY),

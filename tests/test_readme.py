@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
 import spark_dynamo as sd
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
@@ -141,20 +140,16 @@ def test_tables_are_those_of_the_code() -> None:
 
 
 @pytest.mark.slow
-def test_examples_run(spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_examples_run(python: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    """In a process of their own, as a reader would run them: what Spark's JVM prints is seen, too."""
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) > 5
-    names: dict[str, Any] = {"spark": spark}
-    spark.catalog.dropTempView("orders")  # another test's
-    try:
-        for block in blocks[1:]:  # the first one shows the idea before anything is set up
-            code = block.replace("/tmp/orders", str(tmp_path))
-            exec(compile(code, "README.md", "exec", dont_inherit=True), names)
-    finally:
-        spark.catalog.dropTempView("orders")
-        if "server" in names:
-            names["server"].stop()
-    shown = capsys.readouterr().out
+    # the first one shows the idea before anything is set up
+    code = "\n".join(blocks[1:]).replace("/tmp/orders", str(tmp_path / "orders"))
+    done = python(code + "\nserver.stop()\nspark.stop()\n", timeout=560)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    assert "\tat " not in done.stderr, done.stderr  # a stack trace of Java's
+    shown = done.stdout
     assert re.search(r"\| +o-1\| 19\.90\|", shown)
     assert re.search(r"sum\(amount\)\|\n\+-+\+\n\| +24\.90\|", shown)
     assert "root\n |-- run_id: string (nullable = false)" in shown

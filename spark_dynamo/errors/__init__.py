@@ -15,6 +15,7 @@
     │       ├── TableNotFoundError   there is no such table or index
     │       ├── UnwrittenItemsError  items that DynamoDB did not take within the retry budget
     │       └── VersionConflictError somebody else has changed the item since it was read
+    ├── OverwriteConflictError       somebody else wrote to a table while it was overwritten
     ├── ItemNotFoundError            there is no item with that key (also a LookupError)
     ├── ValidationError              values that a model refuses, listed per field (also a ValueError)
     ├── MigrationError               an item that can't be brought to its model's version
@@ -54,6 +55,7 @@ from spark_dynamo.errors.requests import (
     ConnectionError,
     InvalidResponseError,
     ItemAlreadyExistsError,
+    OverwriteConflictError,
     RequestFailedError,
     TableNotFoundError,
     UnwrittenItemsError,
@@ -80,6 +82,7 @@ __all__ = [
     "MigrationError",
     "NewerVersionError",
     "OptionError",
+    "OverwriteConflictError",
     "RequestFailedError",
     "SchemaError",
     "SchemaMismatchError",

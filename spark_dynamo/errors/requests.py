@@ -142,6 +142,41 @@ class ItemAlreadyExistsError(RequestFailedError):
         self.key = dict(key)
 
 
+class OverwriteConflictError(DynamoDBWrapperError):
+    """Somebody else wrote to a table while it was overwritten: it does not hold the frame.
+
+    Of the frame's `count` items, `missing` are not there and `changed` are others than were put, the first of these with the key
+    `key`. `deleted` is how many items the overwrite had deleted.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        count: int,
+        *,
+        missing: int,
+        changed: int,
+        deleted: int,
+        key: Mapping[str, object] | None = None,
+    ) -> None:
+        was = "is" if missing == 1 else "are"
+        found = [f"{missing:,} {was} missing"] if missing else []
+        if changed:
+            was = "is not as it was" if changed == 1 else "are not as they were"
+            found.append(f"{changed:,} {was} put, as the one with the key {show_key(key or {})}")
+        super().__init__(
+            f"Table '{table}' does not hold the frame: somebody else wrote to it at the same time, as another overwrite does. Of "
+            f"the frame's {count:,} items {' and '.join(found)}; {deleted:,} other items were deleted. The table may hold the "
+            "other's rows, or a mixture of both. See that nothing else writes to it, then write the frame again that it is to hold"
+        )
+        self.table = table
+        self.count = count
+        self.missing = missing
+        self.changed = changed
+        self.deleted = deleted
+        self.key = None if key is None else dict(key)
+
+
 class VersionConflictError(RequestFailedError):
     """Somebody else has changed or deleted the item since it was read; nothing was written.
 

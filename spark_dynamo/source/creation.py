@@ -1,8 +1,9 @@
-"""The table that a write is to go to, created where there is none."""
+"""Tables of one's own, created where there are none: for a write that asks for it, or by `create_table`."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from pyspark.sql.types import StructType
 
@@ -14,16 +15,85 @@ from spark_dynamo.aws.tables import (
     KeyType,
     ProvisionedUnits,
     describe_table,
+    enable_ttl,
     ensure_table,
     wait_until_active,
 )
-from spark_dynamo.errors import OptionError, SchemaError, nearest
+from spark_dynamo.errors import ConfigurationError, OptionError, SchemaError, nearest
 from spark_dynamo.source.index_specs import IndexSpec, parse_indexes
+from spark_dynamo.source.key_texts import key_schema
 from spark_dynamo.source.location import Found, connection, metadata_table, physical_name
-from spark_dynamo.source.options import SourceOptions
-from spark_dynamo.wire import types
+from spark_dynamo.source.options import SourceOptions, option_texts
+from spark_dynamo.wire.types import ddl, is_leaf, leaf_of, storage_tag
 
 _KEY_TYPES = ("S", "N", "B")
+
+
+def create_table(
+    table: str,
+    partition_key: str,
+    sort_key: str | None = None,
+    *,
+    types: Mapping[str, KeyType] | None = None,
+    ttl: str | None = None,
+    **options: Any,
+) -> None:
+    """Create a table of your own, unless it exists just so, and return when it can be read and written by all its indexes.
+
+    `types` has the DynamoDB types, S, N or B, of the key attributes of table and indexes that are no texts; `ttl` is the attribute
+    at whose epoch seconds items expire. `options` are the data source's, in its spelling: where DynamoDB is (`region`,
+    `endpointUrl`, ...), `indexes="by_status(status, day)"`, and `billingMode="PROVISIONED"` with `readCapacityUnits` and
+    `writeCapacityUnits`. Indexes project all attributes. Indexes of a table that exists which are not asked for do no harm.
+
+    Raises OptionError for what no table can have and for the metadata tables (see `create_tables`); ConfigurationError where the
+    table exists with other keys, indexes, throughput or TTL, or is being deleted; RequestFailedError where it is not there after
+    300 seconds, and as other requests fail.
+
+    >>> import spark_dynamo as sd
+    >>> with sd.local_dynamodb():  # doctest: +SKIP
+    ...     sd.create_table("orders", "customer", "day", types={"day": "N"}, indexes="by_status(status, day)", ttl="expires_at")
+    """
+    parsed = SourceOptions(
+        {
+            **option_texts({**options, "sortKey": sort_key}),
+            "table": table,
+            "createTable": "true",
+            "partitionKey": partition_key,
+        }
+    )
+    found = ensure_target(parsed, _schema_of_keys(parsed, types or {}))
+    provisioned = _provisioned(parsed)
+    wanted = (provisioned.read, provisioned.write) if provisioned else (None, None)
+    have = found.table.read_units, found.table.write_units
+    if have != wanted:
+        raise ConfigurationError(
+            f"Table '{found.name}' exists {_show_units(*have)}, and is wanted {_show_units(*wanted)}. Change it by UpdateTable, or "
+            "ask for what it has"
+        )
+    client = dynamodb_client(found.connection)
+    wait_until_active(client, found.name, indexes=[index.name for index in found.table.indexes])
+    if ttl is not None:
+        enable_ttl(client, found.name, ttl)
+
+
+def _schema_of_keys(options: SourceOptions, tags: Mapping[str, KeyType]) -> StructType:
+    """The columns that a frame would have for the keys of the table and its indexes."""
+    specs = parse_indexes(options.indexes) if options.indexes else ()
+    given = [options.partition_key, options.sort_key]
+    given += [key for spec in specs for key in (spec.partition_key, spec.sort_key)]
+    names = list(dict.fromkeys(filter(None, given)))
+    for name, tag in tags.items():
+        if name not in names:
+            close = nearest(name, names)
+            hint = f"; did you mean '{close}'?" if close else ""
+            raise OptionError("types", f"names '{name}', which is no key of the table or of an index{hint}")
+        if tag not in _KEY_TYPES:
+            raise OptionError("types", f"gives '{name}' the type '{tag}'; keys are of type {', '.join(_KEY_TYPES)}")
+    return key_schema(KeyAttribute(name, tags.get(name, "S")) for name in names)
+
+
+def _show_units(read: int | None, write: int | None) -> str:
+    return "on demand" if read is None else f"with {read} read and {write} write units per second"
 
 
 def ensure_target(options: SourceOptions, schema: StructType) -> Found:
@@ -97,9 +167,7 @@ def _key(option: str, name: str, schema: StructType) -> KeyAttribute:
         does = "names" if option == "indexes" else "is"
         raise OptionError(option, f"{does} '{name}', and the frame has no such column{hint}")
     field = schema[name]
-    tag = types.leaf_of(field.dataType, types.storage_tag(field), name).tag if types.is_leaf(field.dataType) else ""
+    tag = leaf_of(field.dataType, storage_tag(field), name).tag if is_leaf(field.dataType) else ""
     if tag not in _KEY_TYPES:
-        raise SchemaError(
-            name, f"{types.ddl(field.dataType)} can be no key; DynamoDB takes texts, numbers and binaries"
-        )
+        raise SchemaError(name, f"{ddl(field.dataType)} can be no key; DynamoDB takes texts, numbers and binaries")
     return KeyAttribute(name, cast("KeyType", tag))

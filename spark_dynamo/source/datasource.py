@@ -16,6 +16,7 @@ from pyspark.sql.datasource import (
 from pyspark.sql.types import StructType
 
 from spark_dynamo.errors import ConfigurationError
+from spark_dynamo.source.catalog import missing_table, options_in, options_of_creation, with_options, without_options
 from spark_dynamo.source.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -33,7 +34,13 @@ class DynamoDataSource(DataSource):
 
     def __init__(self, options: MutableMapping[str, str]) -> None:
         super().__init__(options)
-        self._parsed = SourceOptions(options)
+        creation = options_of_creation(options)
+        self._is_created = creation is not None  # by CREATE TABLE, which asks for a schema
+        self._given = dict(options) if creation is None else creation
+        # a table of Spark's catalog may come without options: its schema has them, or a sentence says what to do
+        self._parsed = (
+            SourceOptions(self._given) if {"table", "path"} & {name.lower() for name in self._given} else None
+        )
         # Spark pickles the instance between its calls of schema() and reader(): what was found is not asked for again
         self._found: Found | None = None
         self._full_schema: StructType | None = None
@@ -47,20 +54,30 @@ class DynamoDataSource(DataSource):
         """The schema of a read that was given none: a metadata table's comes from its model, another is inferred."""
         from spark_dynamo.source.schemas import full_schema, projected_schema
 
-        options = self._parsed
+        options = self._parsed = self._parsed or SourceOptions(self._given)
         self._full_schema = full_schema(options, self._find)
-        return projected_schema(self._full_schema, options)
+        schema = projected_schema(self._full_schema, options)
+        return with_options(schema, self._given) if self._is_created else schema
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """A reader of the items that `filter` asks for, by GetItem, Query or a parallel Scan."""
         from spark_dynamo.source.plan import plan_read
 
-        return plan_read(self._parsed, self._find(), schema, self._full_schema)
+        if self._parsed is None:
+            kept = options_in(schema)
+            if not kept:
+                raise missing_table(
+                    "create it without columns, or read it by SELECT ... FROM t WITH (table 'orders') or "
+                    "spark.read.option('table', 'orders').table('t')"
+                )
+            self._parsed = SourceOptions({**kept, **self._given})
+        return plan_read(self._parsed, self._find(), without_options(schema), self._full_schema)
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: N802 - Spark's name
         """Refused: a table is read as a batch, by `spark.read`."""
+        table = "A table" if self._parsed is None else f"Table '{self._parsed.table}'"
         raise ConfigurationError(
-            f"Table '{self._parsed.table}' can't be read as a stream: format 'dynamo-meta' has spark.read, df.write and "
+            f"{table} can't be read as a stream: format 'dynamo-meta' has spark.read, df.write and "
             "df.writeStream. Read it with spark.read, again as often as is needed; for its changes, send DynamoDB Streams to "
             "Kinesis and read that"
         )
@@ -82,6 +99,11 @@ class DynamoDataSource(DataSource):
         from spark_dynamo.source.write_planner import plan_write
 
         options = self._parsed
+        if options is None:
+            raise missing_table(
+                "write to it by INSERT INTO t WITH (table 'orders') ..., df.writeTo('t').option('table', 'orders').append(), or to "
+                "a temporary view"
+            )
         find = partial(ensure_target, options, schema) if options.create_table else self._find
         return plan_write(options, find, schema, overwrite)
 
@@ -89,6 +111,7 @@ class DynamoDataSource(DataSource):
         from spark_dynamo.source.location import find
 
         if self._found is None:
+            assert self._parsed is not None
             self._found = find(self._parsed)
         return self._found
 

@@ -141,6 +141,15 @@ class KeptKeys:
         """Keys, those that several tasks handed over counted several times."""
         return len(self._run[0])
 
+    def distinct_without(self, others: KeptKeys) -> int:
+        """How many keys these are, each counted once, without those that are among the others."""
+        high, low = self._run
+        order = np.lexsort((low, high))
+        high, low = high[order], low[order]
+        new = np.ones(len(high), np.bool_)
+        new[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        return int((new & ~found_in(others._run, high, low)).sum())
+
     def has(self, keys: pa.StringArray) -> Flags:
         """Which of the keys, none of which may be null, are among them."""
         high, low = self._fingerprints.of(keys)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Context, Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,11 +10,10 @@ from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from spark_dynamo.aws.tables import KeyAttribute
 from spark_dynamo.wire import types
-from spark_dynamo.wire.kernels import Unfit, join
+from spark_dynamo.wire.kernels import Unfit, canonical_numbers, join
 
 # what DynamoDB itself makes of a number, but that servers, and frames even more, know other forms
 _PLAIN_NUMBER = r"^(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9])$"
-_ALL_DIGITS = Context(prec=400)
 
 
 def key_schema(attributes: Iterable[KeyAttribute]) -> StructType:
@@ -81,7 +79,4 @@ def plain_numbers(texts: pa.StringArray) -> pa.StringArray:
     other = pc.invert(pc.fill_null(pc.match_substring_regex(texts, _PLAIN_NUMBER), True))
     if not pc.any(other).as_py():
         return texts
-    plain = [
-        f"{_ALL_DIGITS.add(Decimal(text), 0).normalize(_ALL_DIGITS):f}" for text in texts.filter(other).to_pylist()
-    ]
-    return pc.replace_with_mask(texts, other, pa.array(plain, pa.string()))
+    return pc.replace_with_mask(texts, other, canonical_numbers(texts.filter(other)))

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
 import orjson
@@ -25,7 +24,8 @@ from spark_dynamo.errors import ConditionFailedError, DuplicateKeyError, Invalid
 from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.source.duplicates import SeenKeys
 from spark_dynamo.source.fingerprints import Fingerprints, Flags
-from spark_dynamo.source.key_texts import key_texts, possible_key_texts
+from spark_dynamo.source.kept import KeptRows
+from spark_dynamo.source.key_texts import key_texts
 from spark_dynamo.source.reject_lines import line_of_bad_row, line_of_refusal
 from spark_dynamo.source.rejects import Destination
 from spark_dynamo.source.write_plan import OPERATIONS, WritePlan
@@ -36,7 +36,6 @@ from spark_dynamo.wire.apart import Apart, Rows
 from spark_dynamo.wire.encode import key_of
 from spark_dynamo.wire.reference import bare
 
-_Bytes: TypeAlias = bytes  # fingerprints; the class that tells of them has a field `bytes`
 _BYTES_PER_SLICE = 8_000_000
 
 
@@ -71,7 +70,7 @@ class WriteTask:
         self._requests = Requests(plan.connection, plan.table_name, patience=plan.patience, budget=budget)
         self._operations = {name: OperationRows(plan, name) for name in _operations(plan)}
         self._seen = SeenKeys(Fingerprints(plan.seed))
-        self._seen_bad = SeenKeys(Fingerprints(plan.seed))
+        self._kept = KeptRows(plan.table, plan.seed) if plan.overwrite else None
         self._duplicates = 0
         self._spoiled: dict[int, str] = {}  # the hundreds of a batch with a bad row, and the key of the first
         open_rejects = partial(
@@ -95,7 +94,6 @@ class WriteTask:
             for rejects in filter(None, (self._bad_rows, self._failed_rows)):
                 rejects.publish()
         counts = self._requests.counts
-        overwrites = self._plan.overwrite
         return Written(
             items=counts.items,
             bytes=counts.bytes,
@@ -106,8 +104,7 @@ class WriteTask:
             failed=counts.refused,
             found=counts.found,
             bad=self._bad_rows.count if self._bad_rows else 0,
-            kept=(self._seen.to_bytes(), self._seen_bad.to_bytes()) if overwrites else (),
-            seed=self._plan.seed if overwrites else None,
+            kept=self._kept.with_keys(self._seen) if self._kept else None,
             ledger=self._plan.ledger,
         )
 
@@ -130,6 +127,8 @@ class WriteTask:
             flags = []
             for group in groups:
                 flags.append(self._unspoiled(group, keep[begin : begin + len(group.rows)]))
+                if self._kept is not None:
+                    self._kept.add_items(group.chosen(flags[-1]), are_actions=not group.operation.goes_in_batches)
                 begin += len(group.rows)
             senders.send(groups, flags)
 
@@ -150,10 +149,8 @@ class WriteTask:
         assert self._bad_rows is not None
         for bad in prepared.bad:
             self._bad_rows.add(line_of_bad_row(self._plan.table_name, operation.operation, bad))
-        if self._plan.overwrite:
-            keys = operation.keys_of_bad(batch, prepared)
-            for texts in possible_key_texts(keys, self._plan.table.keys, operation.key_schema):
-                self._seen_bad.add(texts)
+        if self._kept is not None:
+            self._kept.add_bad(operation.keys_of_bad(batch, prepared), operation.key_schema)
 
     def _spoil(self, places: Rows, errors: Sequence[InvalidItemError]) -> None:
         """Note whose transactions can't be sent, as there are bad rows at these places."""
@@ -246,6 +243,8 @@ class WriteTask:
         """What becomes of a row that DynamoDB does not take, as only it can tell, or because of another row."""
         assert self._bad_rows is not None
         self._bad_rows.add(line_of_refusal(self._plan.table_name, row))
+        if self._kept is not None:
+            self._kept.add_unfit(row.action)
 
     def _refused(self, row: Refused) -> None:
         """What becomes of a row whose condition failed."""

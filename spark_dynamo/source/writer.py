@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
 
+from spark_dynamo.source.kept import Kept
 from spark_dynamo.source.overwrite import delete_others
 from spark_dynamo.source.receipts import Execution, Receipt, leave_receipt
 from spark_dynamo.source.write_plan import WritePlan
@@ -68,14 +69,19 @@ def finish(plan: WritePlan, messages: Sequence[WriterCommitMessage | None]) -> N
             plan.connection,
             plan.table,
             plan.table_name,
-            total.kept,
-            total.seed or plan.seed,  # a stream commits by another plan than that of its tasks
+            total.kept or Kept(plan.seed),
             confirmed=plan.confirmed,
             patience=plan.patience,
             read_units=plan.read_units,
             write_units=plan.units,
         )
         logger.info("overwrite of table %s: %s", plan.table_name, deleted)
+        if deleted.left:
+            logger.warning(
+                "table %s has %s items more than the frame: others put new ones while it was overwritten, again and again",
+                plan.table_name,
+                f"{deleted.left:,}",
+            )
     _remove_ledgers(plan, messages)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import TypeAlias
 
 from pyspark.sql.datasource import WriterCommitMessage
 
 from spark_dynamo.aws.ledger import Ledger
+from spark_dynamo.source.kept import Kept
 from spark_dynamo.source.receipts import Execution
-
-_Bytes: TypeAlias = bytes  # fingerprints; the class has a field `bytes`
 
 
 @dataclass
@@ -23,8 +21,8 @@ class Written(WriterCommitMessage):
 
     `items` were put, updated or deleted, or `found` as their rows want them where a condition failed; `bytes` are those of
     request bodies, `units` the write units that DynamoDB says it consumed. `duplicates` were dropped as option duplicates says,
-    `failed` are rows whose condition failed, `bad` those that DynamoDB can't take, each with the rows of its transaction. For an
-    overwrite, `kept` has the fingerprints of the rows' keys. `ledger` is the plan's, which the commit of a stream would not find
+    `failed` are rows whose condition failed, `bad` those that DynamoDB can't take, each with the rows of its transaction. `kept`
+    are the fingerprints of an overwrite's rows. `ledger` is the plan's, which the commit of a stream would not find
     otherwise; `execution` is what the run's log calls it by.
     """
 
@@ -37,8 +35,7 @@ class Written(WriterCommitMessage):
     failed: int = 0
     bad: int = 0
     found: int = 0
-    kept: tuple[_Bytes, ...] = field(default=(), repr=False)
-    seed: _Bytes | None = field(default=None, repr=False)
+    kept: Kept | None = field(default=None, repr=False)
     ledger: Ledger | None = field(default=None, repr=False)
     execution: Execution | None = field(default=None, repr=False)
 
@@ -60,7 +57,7 @@ class Written(WriterCommitMessage):
         """The sums over all tasks that ended well."""
         written = [message for message in messages if isinstance(message, Written)]
         sums = {one.name: sum(getattr(message, one.name) for message in written) for one in fields(cls)[:9]}
-        kept = tuple(part for message in written for part in message.kept)
-        seed = next((message.seed for message in written if message.seed), None)
+        parts = [message.kept for message in written if message.kept]
+        kept = Kept.together(parts) if parts else None
         execution = next((message.execution for message in written if message.execution), None)
-        return cls(**sums, kept=kept, seed=seed, execution=execution)
+        return cls(**sums, kept=kept, execution=execution)

@@ -189,10 +189,20 @@ def number_problem(text: str) -> str:
 
 
 def canonical_numbers(column: pa.Array) -> pa.Array:
-    """Number text in one form for each number, `1` for `1.0` and `10E-1`, so that equal numbers are equal texts."""
-    numbers = [None if text is None else Decimal(text).normalize(_ALL_DIGITS) for text in column.to_pylist()]
-    canonical = [None if number is None else str(_ALL_DIGITS.add(number, 0)) for number in numbers]  # -0 + 0 is 0
-    return pa.array(canonical, pa.string())
+    """Number text in one form for each number, so that equal numbers are equal texts."""
+    return pa.array([None if text is None else canonical_number(text) for text in column.to_pylist()], pa.string())
+
+
+def canonical_number(text: str) -> str:
+    """A number's digits alone, without an exponent or zeros that say nothing; a text that is no number stays as it is.
+
+    >>> [canonical_number(text) for text in ("7.0", "-0", "1e-3", "1.5E+3", "one")]
+    ['7', '0', '0.001', '1500', 'one']
+    """
+    try:
+        return f"{_ALL_DIGITS.add(Decimal(text), 0).normalize(_ALL_DIGITS):f}"  # -0 + 0 is 0
+    except InvalidOperation:
+        return text
 
 
 def encode_integers(column: pa.Array) -> pa.Array:

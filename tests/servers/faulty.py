@@ -37,7 +37,7 @@ _UNSTABLE = re.compile(r'"(TableName|ClientRequestToken)": "[^"]*"')
 Request = dict[str, Any]
 Forward = Callable[[Request], Reply]
 Fault = Callable[[str, Request, Forward], Reply]
-Choice = Callable[[str, Request], str | None]  # the fault for a request, None for an honest answer
+Choice = Callable[[str, Request], str | Fault | None]  # the fault for a request, None for an honest answer
 
 
 def _throttled(code: str) -> Fault:
@@ -171,7 +171,7 @@ class FaultyServer:
 
     endpoint: str = ""
     choose: Choice = honest
-    log: list[tuple[str, Request, str | None]] = field(default_factory=list)
+    log: list[tuple[str, Request, str | Fault | None]] = field(default_factory=list)
 
     @property
     def connection(self) -> Connection:
@@ -185,14 +185,14 @@ class FaultyServer:
     @property
     def faults(self) -> Counter[str]:
         """How often each fault happened."""
-        return Counter(fault for _, _, fault in self.log if fault)
+        return Counter(fault for _, _, fault in self.log if isinstance(fault, str))
 
 
 @contextmanager
 def faulty_server(backend: str, choose: Choice = honest) -> Iterator[FaultyServer]:
     """Serve on loopback what the server at `backend` answers, but for the faults that `choose` chooses.
 
-    A fault is a name out of `FAULTS` or `WRITE_FAULTS`, or an error code out of `REFUSALS`.
+    A fault is a name out of `FAULTS` or `WRITE_FAULTS`, an error code out of `REFUSALS`, or a function as they are.
     """
     address = backend.removeprefix("http://")
     local, lock, ended = threading.local(), threading.Lock(), threading.Event()
@@ -225,7 +225,8 @@ def faulty_server(backend: str, choose: Choice = honest) -> Iterator[FaultyServe
             return ask(operation, request)
         if name in REFUSALS:
             return refusal(name, f"a message of {name}")
-        return {**FAULTS, **WRITE_FAULTS}[name](operation, request, lambda changed: ask(operation, changed))
+        fault = name if callable(name) else {**FAULTS, **WRITE_FAULTS}[name]
+        return fault(operation, request, lambda changed: ask(operation, changed))
 
     try:
         with scripted_server(answer) as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import logging
 import threading
@@ -11,6 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pytest
 from pyspark.sql.types import StructField, StructType
@@ -23,8 +25,10 @@ from spark_dynamo.aws.tables import KeyAttribute, TableDescription, describe_tab
 from spark_dynamo.errors import AccessDeniedError, DynamoDBWrapperError, OptionError, RequestFailedError
 from spark_dynamo.source.duplicates import SeenKeys
 from spark_dynamo.source.fingerprints import Fingerprints
+from spark_dynamo.source.kept import Kept
 from spark_dynamo.source.key_texts import key_texts
 from spark_dynamo.source.overwrite import UNCONFIRMED_ITEMS, Deleted, check_confirmation, delete_others
+from spark_dynamo.wire.same import canonical_texts
 from tests.conftest import Server
 from tests.servers.faulty import faulty_server, sometimes
 from tests.servers.scripted import Reply, refusal, scripted_server
@@ -63,11 +67,19 @@ def overwrite(
     size_known: bool = True,
     **arguments: Any,
 ) -> Deleted:
-    """A table whose size is not known is scanned in many segments."""
+    """The items of the frame are in the table as they were put; one whose size is not known is scanned in many segments."""
     table = describe_table(server.client, name)
     table = table if size_known else replace(table, item_count=0, size_bytes=0)
     parts = handed_over(table, fields, *batches)
-    return delete_others(connection or server.connection, table, name, parts, SEED, **{"confirmed": False, **arguments})
+    kept = Kept(SEED, tuple(parts), (fingerprints(*server.items(name)),))
+    return delete_others(connection or server.connection, table, name, kept, **{"confirmed": False, **arguments})
+
+
+def fingerprints(*items: Item) -> bytes:
+    seen = SeenKeys(Fingerprints(SEED))
+    texts = (orjson.dumps(item, default=lambda binary: base64.b64encode(binary).decode()) for item in items)
+    seen.add(canonical_texts(map(orjson.loads, texts)))
+    return seen.to_bytes()
 
 
 def fill(server: Server, table: str, *items: Item) -> None:
@@ -274,7 +286,7 @@ def test_it_gives_up_after_its_patience() -> None:
     with scripted_server(lambda operation, request: refusal("ThrottlingException")) as server:
         started = time.monotonic()
         with pytest.raises(RequestFailedError, match="none succeeded"):
-            delete_others(server.connection, TABLE, "orders", [], SEED, confirmed=True, patience=0.3)
+            delete_others(server.connection, TABLE, "orders", Kept(SEED), confirmed=True, patience=0.3)
         assert time.monotonic() - started < 30  # it ends, on a busy machine too
 
 
@@ -285,7 +297,7 @@ def test_keys_of_another_write_delete_nothing(local_server: Server) -> None:
     parts = handed_over(described, [field("id", "string")], pa.record_batch({"id": ["a"]}))
     for seed, handed in ((bytes(32), parts), (SEED, [*parts, b""])):
         with pytest.raises(DynamoDBWrapperError, match="not of this write"):
-            delete_others(local_server.connection, described, table, handed, seed, confirmed=True)
+            delete_others(local_server.connection, described, table, Kept(seed, tuple(handed)), confirmed=True)
     assert len(local_server.items(table)) == 1
 
 
@@ -356,7 +368,7 @@ def test_more_items_than_dynamodb_told_of_are_not_deleted_unconfirmed() -> None:
         with pytest.raises(
             OptionError, match="more than 100,000 others, of which none was deleted. Set it to 'orders'"
         ):
-            delete_others(server.connection, TABLE, "orders", [], SEED, confirmed=False)
+            delete_others(server.connection, TABLE, "orders", Kept(SEED), confirmed=False)
         assert {operation for operation, _ in server.requests} == {"Scan"}  # no BatchWriteItem
 
 

@@ -7,11 +7,12 @@ import random
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_dynamo.wire.same import is_done, is_same, is_same_item
+from spark_dynamo.wire.same import canonical_texts, is_done, is_same, is_same_item
 
 Value = dict[str, Any]
 
@@ -96,6 +97,16 @@ def test_two_values_are_the_same_exactly_where_the_reference_says_so(left: Value
     assert is_same(left, right) == (canonical(left) == canonical(right))
 
 
+@given(values, st.integers(), values)
+def test_the_texts_of_two_items_are_equal_exactly_where_the_items_are(value: Value, seed: int, another: Value) -> None:
+    same = written_otherwise(value, random.Random(seed))
+    items = [{"id": {"S": 'é"N'}, "v": value}, {"v": same, "id": {"S": 'é"N'}}, {"id": {"S": 'é"N'}, "v": another}]
+    texts = canonical_texts(items).to_pylist()
+    assert texts[0] == texts[1]
+    assert (texts[0] == texts[2]) == is_same(value, another)
+    assert is_same_item(orjson.loads(texts[0]), items[0])
+
+
 @pytest.mark.parametrize(
     ("left", "right"),
     [
@@ -111,11 +122,14 @@ def test_two_values_are_the_same_exactly_where_the_reference_says_so(left: Value
         ({"B": "AAE="}, {"B": "AAI="}),
         ({"S": ""}, {"NULL": True}),
         ({"N": "odd"}, {"N": "1"}),
+        ({"S": '"N":"1.0"'}, {"S": '"N":"1"'}),
+        ({"S": '"SS":["b","a"]'}, {"S": '"SS":["a","b"]'}),
     ],
 )
 def test_values_that_differ(left: Value, right: Value) -> None:
     assert not is_same(left, right)
     assert not is_same_item({"m": {"M": {"a": left}}}, {"m": {"M": {"a": right}}})
+    assert len(canonical_texts([{"a": left}, {"a": right}]).unique()) == 2
     assert is_same(left, left)
 
 
