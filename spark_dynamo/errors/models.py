@@ -12,7 +12,7 @@ _MOST_LISTED = 10
 
 
 class ValidationError(DynamoDBWrapperError, ValueError):
-    """Values that a model refuses; `errors` maps each field's path to what is wrong with it, as `context["validation_errors"]` does."""
+    """Values that a model refuses; `errors`, also `context["validation_errors"]`, says by each field's path what is wrong."""
 
     _told = frozenset({"validation_errors"})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,8 @@ from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseD
 from spark_dynamo.metadata.repositories.calls import operation
 from spark_dynamo.metadata.repositories.operations import Operations
 from spark_dynamo.metadata.repositories.reading import Wanted, find
-from spark_dynamo.metadata.repositories.stories import append, attributes_of, end_stage
+from spark_dynamo.metadata.repositories.spellings import pipeline_first, pipeline_second, spelled_also
+from spark_dynamo.metadata.repositories.stories import append, attributes_of, end_stage, put_stage
 from spark_dynamo.metadata.steps import Steps
 from spark_dynamo.metadata.zones import taken
 from spark_dynamo.timezones import utcnow
@@ -65,14 +66,25 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         return (yield from self._runs(("pipeline_id", pipeline_id), _BY_PIPELINE, limit, user_timezone))
 
     @operation
+    @spelled_also(pipeline_second)
     def get_runs_by_status(
-        self, status: RunStatus | str, limit: int | None = None, user_timezone: str | None = None
+        self,
+        status: RunStatus | str,
+        limit: int | None = None,
+        user_timezone: str | None = None,
+        *,
+        pipeline_id: str | None = None,
     ) -> Steps[list[PipelineRunLog]]:
-        """The runs that stand so, newest first; `limit` bounds what is read, too.
+        """The runs that stand so, of a pipeline or of all, newest first; `limit` bounds what is read, too, without a pipeline.
 
-        >>> PipelineRunLogsRepository().get_runs_by_status("lost", limit=10)  # doctest: +SKIP
+        `pipeline_id` may also come second.
+
+        >>> PipelineRunLogsRepository().get_runs_by_status("lost", pipeline_id="sales")  # doctest: +SKIP
         """
-        return (yield from self._runs(("status", status), _BY_STATUS, limit, user_timezone))
+        if pipeline_id is None:
+            return (yield from self._runs(("status", status), _BY_STATUS, limit, user_timezone))
+        equal = {"status": status}
+        return (yield from self._runs(("pipeline_id", pipeline_id), _BY_PIPELINE, limit, user_timezone, None, equal))
 
     @operation
     def get_running_pipelines(self, user_timezone: str | None = None) -> Steps[list[PipelineRunLog]]:
@@ -103,17 +115,26 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         return (yield from self._runs(("pipeline_id", pipeline_id), _BY_PIPELINE, limit, user_timezone, since, failed))
 
     @operation
+    @spelled_also(pipeline_first)
     def get_recent_runs(
-        self, hours: float | None = 24, limit: int | None = 100, user_timezone: str | None = None
+        self,
+        hours: float | None = 24,
+        limit: int | None = 100,
+        user_timezone: str | None = None,
+        *,
+        pipeline_id: str | None = None,
     ) -> Steps[list[PipelineRunLog]]:
-        """The runs of all pipelines that began in the last so many hours, newest first; None: whenever they began.
+        """The runs that began in the last so many hours, of a pipeline or of all, newest first; None: whenever they began.
 
-        Each status is asked for by itself, as the index has it, so at most 7 times `limit` items are read; without the index
-        one Scan reads all.
+        Of all pipelines each status is asked for by itself, as the index has it, so at most 7 times `limit` items are read;
+        without the index one Scan reads all. The pipeline may come first, then hours and zone.
 
         >>> PipelineRunLogsRepository().get_recent_runs(limit=20)  # doctest: +SKIP
+        >>> PipelineRunLogsRepository().get_recent_runs("sales", 6)  # doctest: +SKIP
         """
         since = None if hours is None else _hours_ago(hours)
+        if pipeline_id is not None:
+            return (yield from self._runs(("pipeline_id", pipeline_id), _BY_PIPELINE, limit, user_timezone, since))
         first, *others = RunStatus
         return (yield from self._runs(("status", first), _BY_STATUS, limit, user_timezone, since, others=others))
 
@@ -218,6 +239,21 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         yield from append(written, run_id, "stages", added, current)
         result: StageInfo = added
         return result
+
+    @operation
+    def add_stage_info(
+        self, run_id: str, stage_info: StageInfo | Mapping[str, Any], current_timezone: str | None = None
+    ) -> Steps[PipelineRunLog]:
+        """Put a stage in the place of the run's newest one of that name, or append it, and give the run's log as it is then.
+
+        The stage is replaced whole: what `stage_info` doesn't say is None. One that runs becomes `current_stage`, and ceases to be
+        where it doesn't. Raises ItemNotFoundError where there is no such run.
+
+        >>> PipelineRunLogsRepository().add_stage_info("r1", {"stage_name": "load", "status": "running"})  # doctest: +SKIP
+        """
+        written = self.written(current_timezone)
+        (stage,) = written.take({"stages": [stage_info]})["stages"]
+        return (yield from put_stage(written, run_id, stage))
 
     @operation
     def end_stage(
