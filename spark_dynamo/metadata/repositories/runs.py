@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from spark_dynamo.config.layers import known_secrets
 from spark_dynamo.errors import ValidationError, shorten
+from spark_dynamo.errors.masking import masked
 from spark_dynamo.metadata.durations import seconds_between
 from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseDynamoRepository
@@ -169,7 +171,7 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         overwrite: bool = False,
         **fields: Any,
     ) -> Steps[PipelineRunLog]:
-        """Store a new run's log; `fields` are further ones of `PipelineRunLog`.
+        """Store a new run's log; `fields` are further ones of `PipelineRunLog`. Secrets in `config_snapshot` become stars.
 
         Raises ItemAlreadyExistsError where there is one, unless `overwrite` replaces it.
 
@@ -182,6 +184,8 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
             "created_by": created_by,
             "status": status,
         }
+        if "config_snapshot" in fields:
+            fields["config_snapshot"] = self._masked(fields["config_snapshot"])
         made = self.written(current_timezone).made({**named, **fields})
         return (yield from self.create.steps(made, overwrite=overwrite, current_timezone=current_timezone))
 
@@ -197,13 +201,14 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         """Say how a run stands, and give its log; ItemNotFoundError where there is none.
 
         Where the run has ended by that, `end_time` is now unless it is given, and `duration_seconds` follows from it. An
-        `error_message` of None leaves the one that is stored. Nothing else is touched but `updated_at`.
+        `error_message` of None leaves the one that is stored, secrets in one become stars. Nothing else is touched but
+        `updated_at`.
 
         >>> PipelineRunLogsRepository().update_run_status("r1", "failed", "no such bucket")  # doctest: +SKIP
         """
         changes: dict[str, Any] = {"status": status}
         if error_message is not None:
-            changes["error_message"] = error_message
+            changes["error_message"] = self._masked(error_message)
         written = self.written(current_timezone)
         validated = written.take(changes)
         if end_time is None and validated["status"] not in _OPEN:
@@ -278,7 +283,7 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         node = self.codec.attributes.field("end_time").node
         changes = {
             "status": status,
-            "error_message": error_message,
+            "error_message": self._masked(error_message),
             "end_time": utcnow() if end_time is None else taken(end_time, node, written.zone),
             "records_processed": records_processed,
         }
@@ -317,7 +322,8 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
     ) -> Steps[dict[str, Any]]:
         """Append a log message to a run, with a time (now, unless it is given) and further details, and give it.
 
-        Its `id` tells it from an equal one of another writer. Raises ItemNotFoundError where there is no such run.
+        Its `id` tells it from an equal one of another writer. Secrets in message and details become stars. Raises
+        ItemNotFoundError where there is no such run.
 
         >>> PipelineRunLogsRepository().add_log_message("r1", "retrying", "warning", attempt=2)  # doctest: +SKIP
         """
@@ -329,14 +335,18 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         entry = {
             "time": at.isoformat(timespec="microseconds"),
             "level": str(level),
-            "message": message,
+            "message": self._masked(message),
             "id": uuid.uuid4().hex[:12],
-            **details,
+            **self._masked(details),
         }
         (added,) = written.take({"log_messages": [entry]})["log_messages"]
         yield from append(written, run_id, "log_messages", added, {})
         given: dict[str, Any] = added
         return given
+
+    def _masked(self, value: Any) -> Any:
+        """Settings, or a text, without secrets: those that their form tells, and those of the configuration."""
+        return masked(value, known_secrets(self.config))
 
 
 class PipelineRunLogsRepository(PipelineRunLogsOperations, BaseDynamoRepository[PipelineRunLog]):
