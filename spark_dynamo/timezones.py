@@ -8,6 +8,8 @@ the parameter `transition` decides:
   skipped time is read by the clock before the change with fold 0 (02:30 becomes 03:30), by the one after with fold 1.
 * "raise" raises LocalTimeError, which names both instants.
 
+Where a call takes a `timezone`, it may be named `tz` as well, and `user_tz` where it is the one to show a time in.
+
 The default zone of the process comes from DYNAMODB_TIMEZONE, and the zone in which times are shown from
 DYNAMODB_USER_TIMEZONE. `set_global_timezone` and `configure_timezone_from_config` replace both in one step; a zone given to
 a call is for that call only.
@@ -20,7 +22,7 @@ import re
 import threading
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 from zoneinfo import ZoneInfo, available_timezones
 
 from spark_dynamo.errors import ConfigurationError, LocalTimeError, nearest, shorten
@@ -98,39 +100,89 @@ class TimezoneManager:
     def __hash__(self) -> int:
         return hash((self.default_timezone, self.user_timezone))
 
-    def get_timezone(self, timezone: Zone | None = None) -> tzinfo:
+    def get_timezone(self, timezone: Zone | None = None, *, tz: Zone | None = None) -> tzinfo:
         """The zone of that name, or the default one."""
-        return _zone(self._default_timezone if timezone is None else timezone)
+        zone = _either(timezone, tz=tz)
+        return _zone(self._default_timezone if zone is None else zone)
 
-    def now(self, timezone: Zone | None = None) -> datetime:
+    def now(self, timezone: Zone | None = None, *, tz: Zone | None = None) -> datetime:
         """The time now in that zone, or in the default one."""
-        return datetime.now(self.get_timezone(timezone))
+        return datetime.now(self.get_timezone(timezone, tz=tz))
 
     def utcnow(self) -> datetime:
         """The time now in UTC, aware."""
         return datetime.now(UTC)
 
-    def to_utc(self, time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold") -> datetime:
-        """The instant in UTC; a time without a zone is taken in `timezone`, or in the default one."""
-        return _instant(time, self._default_timezone if timezone is None else timezone, transition)
+    @overload
+    def to_utc(
+        self,
+        time: datetime,
+        timezone: Zone | None = None,
+        *,
+        transition: Transition = "fold",
+        tz: Zone | None = None,
+    ) -> datetime: ...
+    @overload
+    def to_utc(
+        self, time: None, timezone: Zone | None = None, *, transition: Transition = "fold", tz: Zone | None = None
+    ) -> None: ...
+    def to_utc(
+        self,
+        time: datetime | None,
+        timezone: Zone | None = None,
+        *,
+        transition: Transition = "fold",
+        tz: Zone | None = None,
+    ) -> datetime | None:
+        """The instant in UTC, None of None; a time without a zone is taken in `timezone`, or in the default one."""
+        return None if time is None else _instant(time, self.get_timezone(timezone, tz=tz), transition)
 
-    def to_timezone(self, time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold") -> datetime:
+    def to_timezone(
+        self,
+        time: datetime,
+        timezone: Zone | None = None,
+        *,
+        transition: Transition = "fold",
+        tz: Zone | None = None,
+    ) -> datetime:
         """The same instant in that zone, or in the default one; a time without a zone is taken in the default one."""
-        return _instant(time, self._default_timezone, transition).astimezone(self.get_timezone(timezone))
+        return _instant(time, self._default_timezone, transition).astimezone(self.get_timezone(timezone, tz=tz))
 
     def to_user_timezone(
-        self, time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold"
+        self,
+        time: datetime,
+        timezone: Zone | None = None,
+        *,
+        transition: Transition = "fold",
+        user_tz: Zone | None = None,
     ) -> datetime:
         """The same instant in that zone, or in the user's; a time without a zone is taken in the default one."""
-        return self.to_timezone(time, self.user_timezone if timezone is None else timezone, transition=transition)
+        zone = _either(timezone, user_tz=user_tz)
+        return self.to_timezone(time, self.user_timezone if zone is None else zone, transition=transition)
+
+    def get_user_timezone_datetime(
+        self, time: datetime | None = None, timezone: Zone | None = None, *, user_tz: Zone | None = None
+    ) -> datetime:
+        """The same as `to_user_timezone`; without a time, the time now.
+
+        >>> paris = TimezoneManager("UTC", user_timezone="Europe/Paris")
+        >>> paris.get_user_timezone_datetime(datetime(2026, 7, 1, 12)).isoformat()
+        '2026-07-01T14:00:00+02:00'
+        """
+        return self.to_user_timezone(datetime.now(UTC) if time is None else time, timezone, user_tz=user_tz)
 
     def ensure_timezone(
-        self, time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold"
+        self,
+        time: datetime,
+        timezone: Zone | None = None,
+        *,
+        transition: Transition = "fold",
+        tz: Zone | None = None,
     ) -> datetime:
         """An aware time as it is; one without a zone in `timezone`, or in the default one, as its clocks show it."""
         if _is_aware(time):
             return time
-        zone = self.get_timezone(timezone)
+        zone = self.get_timezone(timezone, tz=tz)
         return _instant(time, zone, transition).astimezone(zone)
 
     def format_iso(self, time: datetime) -> str:
@@ -141,7 +193,14 @@ class TimezoneManager:
         """
         return self.ensure_timezone(time).isoformat()
 
-    def parse_iso(self, text: str, timezone: Zone | None = None, *, transition: Transition = "fold") -> datetime:
+    def parse_iso(
+        self,
+        text: str,
+        timezone: Zone | None = None,
+        *,
+        transition: Transition = "fold",
+        tz: Zone | None = None,
+    ) -> datetime:
         """The time of an ISO text (`Z` too), in `timezone` where one is given; without an offset it is in the default one.
 
         Raises ConfigurationError where the text is no time.
@@ -155,8 +214,9 @@ class TimezoneManager:
             raise ConfigurationError(
                 f"{shorten(repr(text))} is no ISO time: write it as in '2026-07-01T12:00:00Z'"
             ) from None
-        if timezone is not None:
-            return self.to_timezone(time, timezone, transition=transition)
+        zone = _either(timezone, tz=tz)
+        if zone is not None:
+            return self.to_timezone(time, zone, transition=transition)
         return self.ensure_timezone(time, transition=transition)
 
 
@@ -233,13 +293,13 @@ def _set(manager: TimezoneManager | None) -> None:
         _manager = manager
 
 
-def now_in_tz(timezone: Zone | None = None) -> datetime:
+def now_in_tz(timezone: Zone | None = None, *, tz: Zone | None = None) -> datetime:
     """The time now in that zone, or in the default one.
 
     >>> now_in_tz("Asia/Tokyo").strftime("%z")
     '+0900'
     """
-    return get_timezone_manager().now(timezone)
+    return get_timezone_manager().now(timezone, tz=tz)
 
 
 def utcnow() -> datetime:
@@ -251,16 +311,31 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-def to_utc(time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold") -> datetime:
-    """The instant in UTC; a time without a zone is taken in `timezone`, or in the default one.
+@overload
+def to_utc(
+    time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold", tz: Zone | None = None
+) -> datetime: ...
+@overload
+def to_utc(
+    time: None, timezone: Zone | None = None, *, transition: Transition = "fold", tz: Zone | None = None
+) -> None: ...
+def to_utc(
+    time: datetime | None, timezone: Zone | None = None, *, transition: Transition = "fold", tz: Zone | None = None
+) -> datetime | None:
+    """The instant in UTC, None of None; a time without a zone is taken in `timezone`, or in the default one.
 
     >>> to_utc(datetime(2026, 7, 1, 12), "Europe/London").isoformat()
     '2026-07-01T11:00:00+00:00'
     """
-    return _instant(time, get_timezone_manager().default_timezone if timezone is None else timezone, transition)
+    if time is None:
+        return None
+    zone = _either(timezone, tz=tz)
+    return _instant(time, get_timezone_manager().default_timezone if zone is None else zone, transition)
 
 
-def to_user_timezone(time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold") -> datetime:
+def to_user_timezone(
+    time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold", user_tz: Zone | None = None
+) -> datetime:
     """The same instant in that zone, or in the user's; a time without a zone is taken in the default one.
 
     An aware time and a zone ask nothing of the process's own zones.
@@ -268,21 +343,24 @@ def to_user_timezone(time: datetime, timezone: Zone | None = None, *, transition
     >>> to_user_timezone(datetime(2026, 7, 1, 12, tzinfo=UTC), "Asia/Tokyo").isoformat()
     '2026-07-01T21:00:00+09:00'
     """
-    if timezone is not None and _is_aware(time):
-        return _instant(time, UTC, transition).astimezone(_zone(timezone))
-    return get_timezone_manager().to_user_timezone(time, timezone, transition=transition)
+    zone = _either(timezone, user_tz=user_tz)
+    if zone is not None and _is_aware(time):
+        return _instant(time, UTC, transition).astimezone(_zone(zone))
+    return get_timezone_manager().to_user_timezone(time, zone, transition=transition)
 
 
-def convert_utc_to_user_tz(time: datetime, timezone: Zone | None = None) -> datetime:
+def convert_utc_to_user_tz(time: datetime, timezone: Zone | None = None, *, user_tz: Zone | None = None) -> datetime:
     """A time of UTC in that zone, or in the user's; here a time without a zone is one of UTC.
 
     >>> convert_utc_to_user_tz(datetime(2026, 7, 1, 12), "Asia/Tokyo").isoformat()
     '2026-07-01T21:00:00+09:00'
     """
-    return to_user_timezone(_instant(time, UTC, "fold"), timezone)
+    return to_user_timezone(_instant(time, UTC, "fold"), timezone, user_tz=user_tz)
 
 
-def ensure_timezone_aware(time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold") -> datetime:
+def ensure_timezone_aware(
+    time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold", tz: Zone | None = None
+) -> datetime:
     """An aware time as it is; one without a zone in `timezone`, or in the default one, as its clocks show it.
 
     >>> ensure_timezone_aware(datetime(2026, 7, 1, 12), "Asia/Tokyo").isoformat()
@@ -290,8 +368,19 @@ def ensure_timezone_aware(time: datetime, timezone: Zone | None = None, *, trans
     """
     if _is_aware(time):
         return time
-    zone = _zone(get_timezone_manager().default_timezone if timezone is None else timezone)
+    given = _either(timezone, tz=tz)
+    zone = _zone(get_timezone_manager().default_timezone if given is None else given)
     return _instant(time, zone, transition).astimezone(zone)
+
+
+def _either(timezone: Zone | None, **also: Zone | None) -> Zone | None:
+    """The zone of a call, by whichever of its two names it was given; ConfigurationError where it was given twice, and as two."""
+    ((name, other),) = also.items()
+    if timezone is not None and other is not None and timezone != other:
+        raise ConfigurationError(
+            f"timezone is {shorten(repr(timezone))} and {name} is {shorten(repr(other))}: both name the zone, give one of them"
+        )
+    return other if timezone is None else timezone
 
 
 def _instant(time: datetime, timezone: Zone, transition: Transition) -> datetime:

@@ -210,6 +210,38 @@ def test_every_error_is_tested() -> None:
     assert spark_dynamo.errors.__all__ == sorted(spark_dynamo.errors.__all__)
 
 
+def test_the_facts_behind_an_error_are_in_its_context_and_told_once() -> None:
+    missing = ItemNotFoundError("orders", KEY, CAUSE)
+    assert missing.context == {"table": "orders", "table_name": "orders", "key": KEY}
+    assert (missing.table, missing.table_name, missing.key, missing.original_error) == ("orders", "orders", KEY, CAUSE)
+    refused = ValidationError("Wrong:", {"a.b": "too long"})
+    assert refused.context == {"validation_errors": {"a.b": "too long"}} == {"validation_errors": refused.errors}
+    assert str(refused).count("too long") == 1
+    assert ValidationError("Wrong").context == {"validation_errors": {}}
+    missing.context["attempt"] = 3  # what a caller adds is told
+    assert str(missing) == "Table 'orders' has no item with the key {id='42', day=7} [attempt=3]"
+
+
+def test_repr_shows_message_cause_and_context_without_secrets() -> None:
+    assert repr(ItemNotFoundError("orders", KEY)) == (
+        "ItemNotFoundError(\"Table 'orders' has no item with the key {id='42', day=7}\", context={'table': 'orders', "
+        "'table_name': 'orders', 'key': {'id': '42', 'day': 7}})"
+    )
+    assert repr(DynamoDBWrapperError("What.")) == "DynamoDBWrapperError('What.')"
+    shown = repr(
+        ConnectionError(
+            "http://me:hunter2@host refused",
+            ValueError("password=hunter2"),
+            secretAccessKey="hunter2",
+            nested={"token": "hunter2"},
+            body="x" * 1000,
+        )
+    )
+    assert "hunter2" not in shown
+    assert "original_error=ValueError('password=**********')" in shown
+    assert len(shown) < 500
+
+
 def same(left: Any, right: Any) -> bool:
     if isinstance(left, BaseException):
         return type(left) is type(right) and left.args == right.args

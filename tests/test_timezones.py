@@ -229,6 +229,46 @@ def test_managers() -> None:
         manager.default_timezone = "UTC"  # type: ignore[misc]
 
 
+def test_a_zone_has_a_second_name_and_is_given_once() -> None:
+    noon, tokyo = datetime(2026, 7, 1, 12, tzinfo=UTC), "Asia/Tokyo"
+    naive = noon.replace(tzinfo=None)
+    manager = TimezoneManager("Europe/Paris", user_timezone="Europe/London")
+    named: list[tuple[Callable[..., Any], Any, str]] = [
+        (manager.to_utc, naive, "tz"),
+        (manager.to_timezone, noon, "tz"),
+        (manager.to_user_timezone, noon, "user_tz"),
+        (manager.get_user_timezone_datetime, noon, "user_tz"),
+        (manager.ensure_timezone, naive, "tz"),
+        (manager.parse_iso, noon.isoformat(), "tz"),
+        (to_utc, naive, "tz"),
+        (to_user_timezone, noon, "user_tz"),
+        (convert_utc_to_user_tz, naive, "user_tz"),
+        (ensure_timezone_aware, naive, "tz"),
+    ]
+    for function, time, name in named:
+        expected = function(time, tokyo)
+        assert function(time, **{name: tokyo}) == function(time, tokyo, **{name: tokyo}) == expected
+        assert function(time, **{name: tokyo}).tzinfo == expected.tzinfo
+        with pytest.raises(ConfigurationError, match=f"timezone is 'UTC' and {name} is 'Asia/Tokyo'.*give one of them"):
+            function(time, "UTC", **{name: tokyo})
+        with pytest.raises(ConfigurationError, match="Invalid timezone ''"):
+            function(time, **{name: ""})
+    for now in (manager.now, now_in_tz):
+        assert now(tz=tokyo).utcoffset() == timedelta(hours=9)
+    assert manager.get_timezone(tz=tokyo) == ZoneInfo(tokyo)
+
+
+def test_no_time_has_no_instant_and_for_a_user_it_is_now() -> None:
+    manager = TimezoneManager("Europe/Paris", user_timezone="Asia/Tokyo")
+    assert to_utc(None) is None
+    assert manager.to_utc(None, "Asia/Tokyo") is None
+    assert manager.get_user_timezone_datetime(datetime(2026, 7, 1, 12)).isoformat() == "2026-07-01T19:00:00+09:00"
+    before = datetime.now(UTC)
+    now = manager.get_user_timezone_datetime()
+    assert before <= now <= datetime.now(UTC)
+    assert now.utcoffset() == timedelta(hours=9)
+
+
 def test_now_is_now_in_every_zone() -> None:
     before = datetime.now(UTC)
     clocks = [utcnow(), now_in_tz(), now_in_tz("Asia/Tokyo"), TimezoneManager("UTC").utcnow(), TimezoneManager().now()]

@@ -19,7 +19,12 @@ from spark_dynamo.config.layers import (
     stack,
     warn_where_overridden,
 )
-from spark_dynamo.config.names import check_endpoint_url, check_environment, physical_table_name
+from spark_dynamo.config.names import (
+    check_endpoint_url,
+    check_environment,
+    physical_table_name,
+    told_by_s3_endpoint,
+)
 from spark_dynamo.config.secrets import Options, Secret
 from spark_dynamo.errors import ConfigurationError, nearest, shorten
 from spark_dynamo.timezones import TimezoneManager, validate_timezone_string
@@ -40,10 +45,11 @@ _SPARK_OPTIONS = {
 _SECRETS = frozenset({*KEYS, "external_id"})
 
 # setting of a Spark session -> field
+_S3A = "spark.hadoop.fs.s3a."
 _SPARK_CONF = {
-    "spark.hadoop.fs.s3a.access.key": "aws_access_key_id",
-    "spark.hadoop.fs.s3a.secret.key": "aws_secret_access_key",
-    "spark.hadoop.fs.s3a.endpoint.region": "region_name",
+    f"{_S3A}access.key": "aws_access_key_id",
+    f"{_S3A}secret.key": "aws_secret_access_key",
+    f"{_S3A}endpoint.region": "region_name",
 }
 
 
@@ -226,16 +232,21 @@ class DynamoDBConfig(BaseSettings):
 
     @classmethod
     def for_pyspark(cls, spark_conf: Any = None, **arguments: Any) -> DynamoDBConfig:
-        """A configuration for Spark jobs: 100 connections, 60 seconds, 5 retries, keys and region as S3A has them.
+        """A configuration for Spark jobs: 100 connections, 60 seconds, 5 retries, keys, region and endpoint as S3A has them.
 
         `spark_conf` is whatever has `get(key, default)`: a dict, `spark.conf`, a `SparkConf`. Its settings
-        `spark.hadoop.fs.s3a.access.key`, `.secret.key` and `.endpoint.region` count as arguments, beneath written ones.
+        `spark.hadoop.fs.s3a.access.key`, `.secret.key`, `.endpoint.region` and `.endpoint` count as arguments, beneath written
+        ones. An endpoint of AWS is S3's own: it tells the region and nothing more. Any other is taken to serve DynamoDB too, as
+        local servers do; where it doesn't, as MinIO, give `endpoint_url`, or None for AWS.
 
         >>> DynamoDBConfig.for_pyspark({"spark.hadoop.fs.s3a.endpoint.region": "eu-west-1"}).region_name
         'eu-west-1'
         """
         conf = {} if spark_conf is None else spark_conf
         present = {field: value for key, field in _SPARK_CONF.items() if (value := conf.get(key, None))}
+        if endpoint := conf.get(f"{_S3A}endpoint", None):
+            is_plain = str(conf.get(f"{_S3A}connection.ssl.enabled", None)).lower() == "false"
+            present = told_by_s3_endpoint(endpoint, "http" if is_plain else "https") | present
         defaults = {"max_pool_connections": 100, "timeout_seconds": 60.0, "retries": 5}
         return cls(_factory_defaults=defaults, **stack(arguments, present))
 

@@ -75,6 +75,13 @@ def stack(
     return {field: value for field, value in lower.items() if whole or field not in credentials} | dict(upper)
 
 
+def known_secrets(config: BaseSettings) -> list[str | None]:
+    """The secrets with which this process signs, as far as it was told them, wherever it has them from."""
+    given = [getattr(config, field) for field in (*KEYS, "external_id")]
+    told = [None if secret is None else secret.get_secret_value() for secret in given]
+    return [*told, *(os.environ.get(ENVIRONMENT_VARIABLES[field]) for field in KEYS)]
+
+
 def warn_where_overridden(arguments: Mapping[str, Any], config: BaseSettings) -> None:
     """Warn of each argument in whose place an environment variable or `.env` has put another value."""
     for field, argument in arguments.items():

@@ -9,6 +9,8 @@ from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.errors.masking import check_no_login
 
 ENVIRONMENTS = ("dev", "staging", "prod")
+_OF_AWS = re.compile(r"\.amazonaws\.com(\.cn)?$")
+_REGION = re.compile(r"(?:^|\.)s3[.-](?:dualstack\.|fips\.)*([a-z]{2}(?:-[a-z]+)+-\d+)\.")
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 
 
@@ -62,3 +64,19 @@ def check_endpoint_url(url: str) -> str:
             "'http://localhost:8000'; leave it out to reach AWS itself"
         )
     return url
+
+
+def told_by_s3_endpoint(endpoint: str, scheme: str) -> dict[str, str]:
+    """What an endpoint for S3 tells of DynamoDB: of AWS's own the region, else that the same server is asked.
+
+    `scheme` is that of an endpoint without one.
+
+    >>> told_by_s3_endpoint("s3.eu-west-1.amazonaws.com", "https"), told_by_s3_endpoint("localhost:4566", "http")
+    ({'region_name': 'eu-west-1'}, {'endpoint_url': 'http://localhost:4566'})
+    """
+    url = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
+    host = urlsplit(check_endpoint_url(url)).hostname or ""
+    if not _OF_AWS.search(host):
+        return {"endpoint_url": url}
+    region = _REGION.search(host)
+    return {"region_name": region[1]} if region else {}

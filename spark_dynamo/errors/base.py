@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from spark_dynamo.errors.texts import shorten
 
@@ -12,8 +12,14 @@ from spark_dynamo.errors.texts import shorten
 class DynamoDBWrapperError(Exception):
     """The root of the tree: `except DynamoDBWrapperError` catches all that this package raises on purpose.
 
-    `message` is the sentence, `original_error` what caused it (None where nothing did), `context` the facts behind it.
+    `message` is the sentence, `original_error` what caused it (None where nothing did), `context` the facts behind it. `str`
+    adds those facts to the sentence that it does not tell itself, `repr` shows all of them without their secrets.
+
+    >>> DynamoDBWrapperError("It failed", context={"region": "eu-west-1", "token": "hidden text"})
+    DynamoDBWrapperError('It failed', context={'region': 'eu-west-1', 'token': '**********'})
     """
+
+    _told: ClassVar[frozenset[str]] = frozenset()  # what the sentence tells of the context
 
     def __init__(
         self, message: str, original_error: BaseException | None = None, context: Mapping[str, Any] | None = None
@@ -24,8 +30,20 @@ class DynamoDBWrapperError(Exception):
         self.context: dict[str, Any] = dict(context or {})
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{name}={shorten(value)}" for name, value in self.context.items() if value is not None)
+        untold = {name: value for name, value in self.context.items() if value is not None and name not in self._told}
+        shown = ", ".join(f"{name}={shorten(value)}" for name, value in untold.items())
         return f"{self.message} [{shown}]" if shown else self.message
+
+    def __repr__(self) -> str:
+        from spark_dynamo.errors.masking import masked, masked_text  # which imports this
+
+        parts = [repr(masked_text(self.message))]
+        if self.original_error is not None:
+            parts.append(f"original_error={shorten(masked_text(repr(self.original_error)))}")
+        if self.context:
+            shown = ", ".join(f"{name!r}: {shorten(repr(value))}" for name, value in masked(self.context).items())
+            parts.append(f"context={{{shown}}}")
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {name: _crossing(value) for name, value in self.__dict__.items()}

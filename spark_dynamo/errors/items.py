@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from spark_dynamo.errors.base import DynamoDBWrapperError
 from spark_dynamo.errors.texts import shorten, show_key
 
 
 class ItemNotFoundError(DynamoDBWrapperError, LookupError):
-    """There is no item with that key."""
+    """There is no item with that key; `table` (also `table_name`) and `key` say which, and `context` has both."""
 
-    def __init__(self, table_name: str, key: Mapping[str, object]) -> None:
-        super().__init__(f"Table '{table_name}' has no item with the key {show_key(key)}")
-        self.table_name = table_name
+    _told = frozenset({"table", "table_name", "key"})
+
+    def __init__(self, table_name: str, key: Mapping[str, object], original_error: BaseException | None = None) -> None:
+        self.table = self.table_name = table_name
         self.key = dict(key)
+        context: dict[str, Any] = {"table": table_name, "table_name": table_name, "key": self.key}
+        super().__init__(f"Table '{table_name}' has no item with the key {show_key(key)}", original_error, context)
 
 
 class ItemError(DynamoDBWrapperError, ValueError):

@@ -45,8 +45,19 @@ def masked(value: Any, known: Iterable[str | None] = ()) -> Any:
     >>> masked({"db.password": "hidden text", "url": "jdbc:x://u:p@h", "note": "it is hidden text", "limit": 7})
     {'db.password': '**********', 'url': 'jdbc:x://u:**********@h', 'note': 'it is **********', 'limit': 7}
     """
+    return _masked(value, secrets_of(value, known))
+
+
+def secrets_of(value: Any, known: Iterable[str | None] = ()) -> list[str]:
+    """The secrets of a configuration, and those that are known already, by which other texts are masked; the longest first.
+
+    Those of less than 8 characters are left out: they stand in too many other texts.
+
+    >>> secrets_of({"password": "hidden text", "pin.token": "7"}, ["known before", None])
+    ['known before', 'hidden text']
+    """
     found = {text for text in (*known, *_secrets_in(value)) if text and len(text) >= _SHORTEST_KNOWN}
-    return _masked(value, sorted(found, key=len, reverse=True))
+    return sorted(found, key=len, reverse=True)
 
 
 def masked_text(text: str) -> str:

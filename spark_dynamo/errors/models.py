@@ -12,14 +12,16 @@ _MOST_LISTED = 10
 
 
 class ValidationError(DynamoDBWrapperError, ValueError):
-    """Values that a model refuses; `errors` maps each field's path to what is wrong with it."""
+    """Values that a model refuses; `errors`, also `context["validation_errors"]`, says by each field's path what is wrong."""
+
+    _told = frozenset({"validation_errors"})
 
     def __init__(
         self, message: str, errors: Mapping[str, str] | None = None, original_error: BaseException | None = None
     ) -> None:
         self.errors = dict(errors or {})
         listed = "".join(f"\n  {field}: {problem}" for field, problem in self.errors.items())
-        super().__init__(message + listed, original_error)
+        super().__init__(message + listed, original_error, {"validation_errors": self.errors})
 
 
 class SchemaError(DynamoDBWrapperError, TypeError):

@@ -66,7 +66,8 @@ class Conditions:
 
     `exists` tells whether there is an item with that key (None: it doesn't matter), `equal` what attributes hold, `lacks`
     elements that lists don't hold yet, `at_most` numbers that attributes don't exceed where they are there, `if_there` what
-    attributes hold where they are there, `where` values that stand at paths; `also` is the user's own.
+    attributes hold where they are there, `where` values that stand at paths (None: nothing does); `also` is the
+    user's own.
     """
 
     exists: bool | None = None
@@ -74,7 +75,7 @@ class Conditions:
     lacks: Mapping[str, Sequence[Attribute]] = field(default_factory=dict)
     at_most: Mapping[str, int] = field(default_factory=dict)
     if_there: Mapping[str, Attribute] = field(default_factory=dict)
-    where: Mapping[tuple[str | int, ...], Attribute] = field(default_factory=dict)
+    where: Mapping[tuple[str | int, ...], Attribute | None] = field(default_factory=dict)
     also: Condition | None = None
 
     def render(self, key: str, use: Placeholders) -> str:
@@ -96,7 +97,10 @@ class Conditions:
             f"(attribute_not_exists({use.name(name)}) OR {use.name(name)} = {use.value(value)})"
             for name, value in self.if_there.items()
         ]
-        parts += [f"{_path(path, use)} = {use.value(value)}" for path, value in self.where.items()]
+        parts += [
+            f"attribute_not_exists({_path(path, use)})" if value is None else f"{_path(path, use)} = {use.value(value)}"
+            for path, value in self.where.items()
+        ]
         if self.also is not None:
             parts.append(use.adopt(self.also))
         return " AND ".join(parts)

@@ -25,6 +25,7 @@ __all__ = [
     "LogLevel",
     "PipelineConfig",
     "PipelineRunLog",
+    "RunMetric",
     "RunStatus",
     "StageInfo",
     "TableConfig",
@@ -150,6 +151,17 @@ class DataQualityResult(_MetadataModel):
     error_message: str | None = Field(None, description="Why the data did not pass, or the check could not run")
 
 
+class RunMetric(_MetadataModel):
+    """A number that a run told of itself under a name, summed up.
+
+    >>> RunMetric(value=12, unit="rows").value
+    Decimal('12')
+    """
+
+    value: Decimal = Field(description="The sum of what was told")
+    unit: str | None = Field(None, description="What it counts, as in rows")
+
+
 class PipelineConfig(_MetadataModel):
     """What a pipeline is: its source, its destination, its schedule and its resources.
 
@@ -272,6 +284,9 @@ class PipelineRunLog(_MetadataModel):
     task_count: Count | None = Field(None, description="Tasks that ran, failed attempts included")
     failed_task_count: Count | None = Field(None, description="Tasks that failed")
     peak_memory_bytes: Count | None = Field(None, description="Largest execution memory of one task, in bytes")
+    custom_metrics: dict[str, RunMetric] = Field(
+        default_factory=dict, description="Numbers that the run told of itself, and runs within it, by their names"
+    )
     schema_fingerprints: dict[str, str] = Field(default_factory=dict, description="Fingerprint of each table's schema")
     metrics_complete: bool | None = Field(None, description="Whether all metrics of the run were seen")
     metrics_source: str | None = Field(

@@ -12,6 +12,7 @@ from spark_dynamo.metadata.models import LogLevel, RunStatus
 
 __all__ = [
     "Checked",
+    "Counted",
     "Described",
     "Ended",
     "Event",
@@ -78,11 +79,22 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A log message; one below the run's level is left out."""
+    """A log message, perhaps with details by their names; one below the run's level is left out."""
 
     message: str
     at: datetime
     level: str = LogLevel.INFO
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A number of the run's own, which adds up with what was told under the same name; see `RunMetrics.add`."""
+
+    name: str
+    value: Any
+    at: datetime
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,5 +150,5 @@ class Ended:
 
 
 Event: TypeAlias = (
-    StageStarted | StageEnded | Measured | Logged | Checked | TableRead | TableWritten | Described | Ended
+    StageStarted | StageEnded | Measured | Logged | Counted | Checked | TableRead | TableWritten | Described | Ended
 )

@@ -7,16 +7,19 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import TracebackType
 from typing import Any
 
 from spark_dynamo.aws.client import Connection
+from spark_dynamo.errors import ValidationError
 from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.events import (
     Checked,
+    Counted,
     Described,
     Ended,
     Event,
@@ -33,11 +36,15 @@ from spark_dynamo.run_logs.signals import TermSignal
 from spark_dynamo.run_logs.state import RunState
 from spark_dynamo.run_logs.store import RunStore
 from spark_dynamo.run_logs.uncaught import is_idle
+from spark_dynamo.run_logs.values import text
 from spark_dynamo.run_logs.watch import Watch, is_classic, session_of, watch_of
+from spark_dynamo.telemetry import run_metric
 
-__all__ = ["JOB_TAG_PREFIX", "Run"]
+__all__ = ["JOB_TAG_PREFIX", "PARENT_TAG", "Run"]
 
 JOB_TAG_PREFIX = "spark-dynamo-run-"  # before the run's id, in the tag of its Spark jobs
+PARENT_TAG = "parent_run_id"  # of a run within another one
+_MOST_REFUSALS = 100  # metrics that can't be counted, of which each is told once
 _TERM_SECONDS = 4.0  # of a terminated process for the last writes
 _SETTLE_SECONDS = 5.0  # for what Spark has yet to tell of a run that ends
 _EXIT_SECONDS = 1.0  # for the same of all runs, where the process ends
@@ -63,9 +70,12 @@ class Run:
         lease_seconds: float,
         *,
         outer: Run | None = None,
+        secrets: Sequence[str | None] = (),
     ) -> None:
-        self._state = RunState(first)
+        self._state = RunState(first, secrets)
         self._outer = outer
+        self._parent = _open.get(first.tags.get(PARENT_TAG, ""))  # whose metrics have this one's too
+        self._refused: set[str] = set()  # names of metrics that can't be counted
         self._thread: int | None = None  # the one whose jobs are tagged
         self._place = connection, table
         self._lease = lease_seconds
@@ -142,6 +152,9 @@ class Run:
         try:
             if not self._state.apply(event):
                 return False
+        except ValidationError as error:
+            self._refuse(event, error)
+            return False
         except Exception:  # as where the user's objects have methods that fail
             _log.warning("Run %s can't take in a %s", self.run_id, type(event).__name__, exc_info=True)
             return False
@@ -155,9 +168,36 @@ class Run:
         """
         return StageContext(self, name)
 
-    def log(self, message: str, level: str = LogLevel.INFO) -> None:
-        """Add a log message; one below the run's `log_level` is left out."""
-        self.tell(Logged(message, _now(), level))
+    def _refuse(self, event: Event, error: ValidationError) -> None:
+        """Say once for each name of a metric why it is not counted, in the log and in the run's messages."""
+        name = text(getattr(event, "name", ""))
+        if name not in self._refused and len(self._refused) < _MOST_REFUSALS:
+            self._refused.add(name)
+            _log.warning("Run %s: %s", self.run_id, error)
+            self.log(str(error), LogLevel.WARNING)
+
+    def log(self, message: str, level: str = LogLevel.INFO, **details: Any) -> None:
+        """Add a log message, with details by their names; one below the run's `log_level` is left out.
+
+        A detail named `time` goes under `time_`, as each message has its time.
+        """
+        self.tell(Logged(message, _now(), level, details))
+
+    def metric(self, name: str, value: float | Decimal, unit: str | None = None) -> bool:
+        """Count a number of the run's own; what is told under a name that it has had adds up, in the runs around it, too.
+
+        True where it is counted. Else the log and the run's messages say once for each name why not: no finite number, a truth in
+        place of one, another unit than before, more than 1,000 names. What differs from run to run and is no sum, as an age
+        or a share, should be told once.
+        """
+        if not self.tell(Counted(name, value, _now(), unit)):
+            return False
+        outer = self._parent
+        while outer is not None:
+            outer.tell(Counted(name, value, _now(), unit))
+            outer = outer._parent
+        run_metric(name, value, unit, pipeline=self.pipeline_id)
+        return True
 
     def check(
         self, name: str, *, passed: bool, expected: Any = None, actual: Any = None, error_message: str | None = None

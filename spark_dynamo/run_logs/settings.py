@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import uuid
 from collections.abc import Mapping
@@ -11,19 +10,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from spark_dynamo.aws.client import Connection
-from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
-from spark_dynamo.config.layers import KEYS
+from spark_dynamo.config import DynamoDBConfig
+from spark_dynamo.config.layers import known_secrets
 from spark_dynamo.errors import ConfigurationError, shorten
-from spark_dynamo.errors.masking import masked
+from spark_dynamo.errors.masking import masked, secrets_of
 from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.recorder import LEASE_SECONDS
-from spark_dynamo.run_logs.run import Run
+from spark_dynamo.run_logs.run import PARENT_TAG, Run
 from spark_dynamo.run_logs.values import plain, text
 
 __all__ = ["PARENT_PIPELINE_TAG", "PARENT_TAG", "RunSettings"]
 
-PARENT_TAG = "parent_run_id"  # the tags of a run within another one
-PARENT_PIPELINE_TAG = "parent_pipeline_id"
+PARENT_PIPELINE_TAG = "parent_pipeline_id"  # beside `PARENT_TAG`
 _LONGEST_LEASE = 7 * 86_400.0  # seconds
 _LONGEST_TTL = 100 * 366 * 86_400.0
 _LONGEST_KEY = {"run_id": 2048, "pipeline_id": 2048, "trigger_type": 10_000}  # bytes
@@ -82,7 +80,12 @@ class RunSettings:
             config.get_table_name("pipeline_run_logs"),
             float(self.lease_seconds),
             outer=outer,
+            secrets=self._secrets(config),
         )
+
+    def _secrets(self, config: DynamoDBConfig) -> list[str]:
+        """What becomes stars in the run's texts: the secrets that the process signs with, and those of the snapshot."""
+        return secrets_of(plain(self.config_snapshot), known_secrets(config))
 
     def _parent_tags(self, outer: Run | None) -> dict[str, str]:
         if self.parent_run_id:
@@ -92,7 +95,7 @@ class RunSettings:
     def _first_log(self, config: DynamoDBConfig, parent: dict[str, str]) -> PipelineRunLog:
         now = datetime.now(UTC)
         tags = {text(name): text(value) for name, value in self.tags.items()}
-        snapshot = masked(plain(self.config_snapshot), _keys_of(config))
+        snapshot = masked(plain(self.config_snapshot), self._secrets(config))
         assert self.ttl is None or isinstance(self.ttl, timedelta)
         return PipelineRunLog(
             run_id=self.run_id or uuid.uuid4().hex,
@@ -111,13 +114,6 @@ class RunSettings:
             config_snapshot=snapshot if isinstance(snapshot, dict) else {"config": snapshot},
             expires_at=None if self.ttl is None else now + self.ttl,
         )
-
-
-def _keys_of(config: DynamoDBConfig) -> list[str | None]:
-    """The secrets with which this process signs, as far as it was told them, wherever it has them from."""
-    own = (config.aws_access_key_id, config.aws_secret_access_key, config.aws_session_token, config.external_id)
-    given = [None if secret is None else secret.get_secret_value() for secret in own]
-    return [*given, *(os.environ.get(ENVIRONMENT_VARIABLES[field]) for field in KEYS)]
 
 
 def _check_seconds(name: str, value: object, most: float) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
+from spark_dynamo.errors.masking import masked
 from spark_dynamo.metadata.durations import seconds_between
 from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.run_logs.events import (
     Checked,
+    Counted,
     Described,
     Ended,
     Event,
@@ -30,6 +32,7 @@ from spark_dynamo.run_logs.events import (
     TableRead,
     TableWritten,
 )
+from spark_dynamo.run_logs.metrics import RunMetrics
 from spark_dynamo.run_logs.values import plain, text
 
 __all__ = ["LEFT_OPEN", "OPEN_STATUSES", "RunState"]
@@ -107,7 +110,7 @@ class _Kept(Generic[T]):
 
 
 class RunState:
-    """How one run stands. `first` is its log at the start, with all that never changes.
+    """How one run stands. `first` is its log at the start, with all that never changes; `secrets` become stars in each text.
 
     >>> from datetime import UTC, timedelta
     >>> from spark_dynamo.run_logs.events import Ended
@@ -121,8 +124,9 @@ class RunState:
     (<RunStatus.SUCCESS: 'success'>, Decimal('90.000000'), None)
     """
 
-    def __init__(self, first: PipelineRunLog) -> None:
+    def __init__(self, first: PipelineRunLog, secrets: Sequence[str | None] = ()) -> None:
         self._first = first
+        self._secrets = secrets
         self._lock = threading.RLock()  # a signal's handler may come in between
         self._stages: _Kept[_Stage] = _Kept()
         self._by_key: dict[Hashable, _Stage] = {}
@@ -134,6 +138,7 @@ class RunState:
         self._messages: _Kept[dict[str, Any]] = _Kept()
         self._checks: _Kept[DataQualityResult] = _Kept()
         self._failed_checks = 0
+        self._metrics = RunMetrics()
         self._measured: dict[Hashable, Figures] = {}
         self._read: dict[str, None] = {}
         self._written: dict[str, Hashable | None] = {}  # the newest stage that wrote each table
@@ -166,7 +171,10 @@ class RunState:
         return self._ended is not None
 
     def apply(self, event: Event) -> bool:
-        """Take in what happened; False where it changes nothing, as the run or the stage has ended before."""
+        """Take in what happened; False where it changes nothing, as the run or the stage has ended before.
+
+        Raises ValidationError for a number that can't be counted.
+        """
         with self._lock:
             if self._ended is not None or not self._take(event):
                 return False
@@ -185,15 +193,17 @@ class RunState:
                     self._by_key[event.key].records = event.figures.records_processed
             case Logged():
                 return self._log(event)
+            case Counted():
+                self._metrics.add(event.name, event.value, event.unit)
             case Checked():
                 self._failed_checks += not event.passed
                 self._checks.add(
                     DataQualityResult(
                         check_name=text(event.name),
                         passed=bool(event.passed),
-                        expected_value=plain(event.expected),
-                        actual_value=plain(event.actual),
-                        error_message=event.error_message and text(event.error_message),
+                        expected_value=self._masked(plain(event.expected)),
+                        actual_value=self._masked(plain(event.actual)),
+                        error_message=self._told(event.error_message),
                     )
                 )
             case TableRead():
@@ -208,8 +218,19 @@ class RunState:
                     stage.status, stage.ended = RunStatus.CANCELLED, event.at
                     stage.error = LEFT_OPEN
                 self._open.clear()
-                self._ended = event
+                self._ended = replace(
+                    event,
+                    error_message=self._told(event.error_message),
+                    error_stack_trace=self._told(event.error_stack_trace),
+                )
         return True
+
+    def _masked(self, value: Any) -> Any:
+        return masked(value, self._secrets)
+
+    def _told(self, message: str | None) -> str | None:
+        """A text of the user's, or of an error, without secrets."""
+        return message and str(self._masked(text(message)))
 
     def _write(self, name: str, stage: Hashable | None) -> None:
         if stage is None:
@@ -250,7 +271,7 @@ class RunState:
         if stage is None:
             return False
         stage.status, stage.ended = event.status, event.at
-        stage.error = event.error_message and text(event.error_message)
+        stage.error = self._told(event.error_message)
         self._settling.append(event.key)
         if len(self._settling) > _SETTLING:
             self._settle(self._settling.popleft())
@@ -269,7 +290,12 @@ class RunState:
         level = text(event.level).lower()
         if level in _LEVELS and _LEVELS.index(LogLevel(level)) < _LEVELS.index(self._first.log_level):
             return False
-        self._messages.add({"time": event.at.isoformat(), "level": level, "message": text(event.message)})
+        entry: dict[str, Any] = {"time": event.at.isoformat(), "level": level, "message": self._told(event.message)}
+        for name, detail in self._masked(plain(event.details)).items():
+            while name in entry:
+                name += "_"
+            entry[name] = detail
+        self._messages.add(entry)
         return True
 
     def _describe(self, event: Described) -> None:
@@ -307,6 +333,7 @@ class RunState:
                 "log_messages": [*self._messages, *self._left_out()],
                 "input_tables": list(self._read),
                 "output_tables": list(self._written),
+                "custom_metrics": self._metrics.snapshot(),
                 "updated_at": self._updated,
                 **self._described,
                 **self._figures(),
@@ -315,8 +342,8 @@ class RunState:
             changes |= {
                 "end_time": ended.at,
                 "duration_seconds": seconds_between(self._first.start_time, ended.at),
-                "error_message": ended.error_message and text(ended.error_message),
-                "error_stack_trace": ended.error_stack_trace and text(ended.error_stack_trace),
+                "error_message": ended.error_message,
+                "error_stack_trace": ended.error_stack_trace,
             }
         return self._first.model_copy(update=changes)
 

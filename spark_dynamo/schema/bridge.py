@@ -32,7 +32,7 @@ from spark_dynamo.schema.annotations.serialization import serialized_node
 from spark_dynamo.schema.annotations.unions import union_node
 from spark_dynamo.schema.annotations.variants import any_node, is_any
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.schema.policy import SchemaPolicy
+from spark_dynamo.schema.policy import SchemaPolicy, declared_policy
 
 __all__ = ["node_at", "node_of", "struct_type"]
 
@@ -49,8 +49,8 @@ def struct_type(
 
     `mode="serialization"` has computed fields, what serializers return, and no excluded fields. Columns have the fields' names,
     or with `by_alias` their aliases; None follows `serialize_by_alias` of the model's configuration. `policy` decides where
-    annotations leave a choice. Needs no Spark session. Raises SchemaError, with the path to the field, for an annotation that
-    has no Spark type.
+    annotations leave a choice; None is the model's own, see `SchemaPolicy`. Needs no Spark session. Raises SchemaError, with
+    the path to the field, for an annotation that has no Spark type.
 
     >>> class Order(pydantic.BaseModel):
     ...     order_id: str
@@ -76,7 +76,7 @@ def node_of(
             "is no Pydantic model. Give a class that derives from pydantic.BaseModel, a dataclass, TypedDict or NamedTuple",
         )
     hashable: Any = model
-    return _made_once(hashable, mode, by_alias, policy or SchemaPolicy())
+    return _made_once(hashable, mode, by_alias, policy or declared_policy(model))
 
 
 def node_at(path: str, annotation: Any, policy: SchemaPolicy | None = None) -> Node:

@@ -1,4 +1,8 @@
-"""What a schema is to be where an annotation leaves a choice: `SchemaPolicy`, and `SparkType` for one field."""
+"""What a schema is to be where an annotation leaves a choice: `SchemaPolicy`, and `SparkType` for one field.
+
+A model says its policy itself, `schema_policy: ClassVar[SchemaPolicy] = ...`, so that all who use it have the same schema:
+DataFrames, repositories, option `model`. It counts for all that the model holds, also for models in it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,10 @@ from pyspark.sql.types import DataType, DecimalType
 
 from spark_dynamo.errors import ConfigurationError, nearest, shorten
 
-__all__ = ["SchemaPolicy", "SparkType"]
+__all__ = ["ADVICE", "SchemaPolicy", "SparkType", "declared_policy"]
+
+POLICY = "schema_policy"  # of the model
+ADVICE = f"a policy (`{POLICY}: ClassVar[SchemaPolicy]` in the model, or an argument)"
 
 Integers = Literal["bigint", "bounds"]
 ScalarUnions = Literal["error", "string", "variant"]
@@ -24,14 +31,20 @@ _CHOICES = (("integers", Integers), ("scalar_unions", ScalarUnions), ("model_uni
 class SchemaPolicy:
     """How annotations that leave a choice become Spark types; without one, they are errors rather than guesses.
 
+    A model says its own as `schema_policy: ClassVar[SchemaPolicy]`; a subclass does so for a model that is somebody else's. An
+    argument `policy` takes its place.
+
     `decimal` is the type of a `Decimal` without declared digits. `integers="bounds"` makes an int as narrow as its declared
     bounds (TINYINT, SMALLINT, INT) in place of BIGINT. `scalar_unions` says what `int | str` is, `model_unions` what a union of
     models is: `merge` is one struct of all their fields, nullable where a model lacks them. `recursion` says what a model that
     holds itself is: a number is how many levels below the first one are kept, the next one is left out; or VARIANT. `time` says
     what a `datetime.time` is: TIME needs Spark 4.1. Raises ConfigurationError for any other choice.
 
-    >>> SchemaPolicy(scalar_unions="variant").scalar_unions
-    'variant'
+    >>> from typing import ClassVar
+    >>> from pydantic import BaseModel
+    >>> class Reading(BaseModel):
+    ...     schema_policy: ClassVar[SchemaPolicy] = SchemaPolicy(scalar_unions="variant")
+    ...     value: int | str
     """
 
     decimal: DecimalType = field(default_factory=lambda: DecimalType(38, 18))
@@ -54,6 +67,25 @@ class SchemaPolicy:
             raise _no_choice("recursion", levels, get_args(Recursion), " or a number of levels from 0 on")
         if isinstance(levels, int) and levels < 0:
             raise ConfigurationError(f"SchemaPolicy's recursion must be a number of levels from 0 on, not {levels}")
+
+
+def declared_policy(model: Any) -> SchemaPolicy:
+    """The policy that a model says for itself, else the one without choices; ConfigurationError for what is none.
+
+    >>> class Reading:
+    ...     schema_policy = SchemaPolicy(time="time")
+    >>> declared_policy(Reading).time, declared_policy(int).time
+    ('time', 'string')
+    """
+    found = getattr(model, POLICY, None)
+    if isinstance(found, SchemaPolicy):
+        return found
+    if found is not None and hasattr(model, "model_fields"):  # of a field, Pydantic leaves no class attribute
+        raise ConfigurationError(
+            f"{POLICY} of {model.__name__} is {shorten(repr(found))}, and must be a SchemaPolicy, as in "
+            f"`{POLICY}: ClassVar[SchemaPolicy] = SchemaPolicy(scalar_unions='variant')`"
+        )
+    return SchemaPolicy()
 
 
 def _no_choice(name: str, given: Any, known: tuple[str, ...], more: str = "") -> ConfigurationError:

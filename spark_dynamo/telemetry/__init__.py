@@ -11,6 +11,6 @@ in use where the application has imported it: this package never does so by itse
 from __future__ import annotations
 
 from spark_dynamo.telemetry.operations import Operation, debug_logging, facts, operation
-from spark_dynamo.telemetry.providers import use_providers
+from spark_dynamo.telemetry.providers import run_metric, use_providers
 
-__all__ = ["Operation", "debug_logging", "facts", "operation", "use_providers"]
+__all__ = ["Operation", "debug_logging", "facts", "operation", "run_metric", "use_providers"]

@@ -60,6 +60,14 @@ class Instruments:
             "spark_dynamo.operation.items", unit="{item}", description="Items that operations on DynamoDB read or wrote"
         )
 
+        self._run_metrics = meter.create_up_down_counter(
+            "spark_dynamo.run.metric", unit="1", description="Numbers that runs told of themselves, by their names"
+        )
+
+    def count_run_metric(self, value: float, attributes: dict[str, str]) -> None:
+        """Count a number that a run told of itself."""
+        self._run_metrics.add(value, attributes)
+
     def begin(self, operation: Operation) -> Span | None:
         """A span that is the current one until `end`, so that the requests made in it belong to it."""
         table = operation.table
@@ -135,6 +143,23 @@ def instruments_in_use() -> Instruments | None:
             _is_unusable = True
             _log.warning("Metrics and spans are left out: this OpenTelemetry can't be used", exc_info=True)
     return _instruments
+
+
+def run_metric(name: str, value: Any, unit: str | None, *, pipeline: str) -> None:
+    """Tell OpenTelemetry, where it is in use, of a number that a run of that pipeline told of itself; never raises.
+
+    One metric has them all, as their names are users': which it is stands in its attributes.
+    """
+    instruments = instruments_in_use()
+    if instruments is None:
+        return
+    attributes = {"spark_dynamo.metric.name": name, "spark_dynamo.pipeline.id": pipeline}
+    if unit is not None:
+        attributes["spark_dynamo.metric.unit"] = unit
+    try:
+        instruments.count_run_metric(value if isinstance(value, int) else float(value), attributes)
+    except Exception:
+        _log.debug("Metric %s can't be told to OpenTelemetry", name, exc_info=True)
 
 
 def use_providers(meter_provider: MeterProvider | None = None, tracer_provider: TracerProvider | None = None) -> None:

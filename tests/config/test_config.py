@@ -242,6 +242,46 @@ def test_pyspark() -> None:
     assert (config.aws_access_key_id, config.region_name) == ("a", "us-west-2")
 
 
+@pytest.mark.parametrize(
+    ("settings", "endpoint", "region"),
+    [
+        ({"endpoint": "http://localhost:4566"}, "http://localhost:4566", "us-east-1"),
+        ({"endpoint": "localhost:4566"}, "https://localhost:4566", "us-east-1"),
+        ({"endpoint": "localhost:4566", "connection.ssl.enabled": "false"}, "http://localhost:4566", "us-east-1"),
+        ({"endpoint": "http://[::1]:4566", "endpoint.region": "eu-west-1"}, "http://[::1]:4566", "eu-west-1"),
+        ({"endpoint": "http://amazonaws.com.evil.example"}, "http://amazonaws.com.evil.example", "us-east-1"),
+        ({"endpoint": ""}, None, "us-east-1"),
+        # S3's own endpoints are none of DynamoDB's
+        ({"endpoint": "s3.amazonaws.com"}, None, "us-east-1"),
+        ({"endpoint": "https://s3.eu-west-1.amazonaws.com"}, None, "eu-west-1"),
+        ({"endpoint": "s3.dualstack.eu-west-1.amazonaws.com"}, None, "eu-west-1"),
+        ({"endpoint": "s3-fips.us-gov-west-1.amazonaws.com"}, None, "us-gov-west-1"),
+        ({"endpoint": "S3.CN-NORTH-1.amazonaws.com.cn"}, None, "cn-north-1"),
+        ({"endpoint": "bucket.vpce-1a-2b.s3.us-east-2.vpce.amazonaws.com"}, None, "us-east-2"),
+        ({"endpoint": "s3.eu-west-1.amazonaws.com", "endpoint.region": "eu-west-3"}, None, "eu-west-3"),
+    ],
+)
+def test_pyspark_takes_the_endpoint_of_s3a_where_it_can_serve_dynamodb(
+    settings: dict[str, str], endpoint: str | None, region: str
+) -> None:
+    conf = {f"spark.hadoop.fs.s3a.{name}": value for name, value in settings.items()}
+    config = DynamoDBConfig.for_pyspark(conf)
+    assert (config.endpoint_url, config.region_name) == (endpoint, region)
+    config = DynamoDBConfig.for_pyspark(conf, endpoint_url="http://localhost:8000", region_name="eu-west-2")
+    assert (config.endpoint_url, config.region_name) == ("http://localhost:8000", "eu-west-2")
+    assert DynamoDBConfig.for_pyspark(conf, endpoint_url=None).endpoint_url is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "message"),
+    [("ftp://localhost", "must begin with http"), (f"http://me:{HIDDEN}@localhost", "a user or a password")],
+)
+def test_an_endpoint_of_s3a_that_is_none_is_named(endpoint: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        DynamoDBConfig.for_pyspark({"spark.hadoop.fs.s3a.endpoint": endpoint})
+    assert HIDDEN not in str(caught.value)
+
+
 def test_with_timezone() -> None:
     config = DynamoDBConfig.with_timezone("Europe/London", user_timezone="America/New_York", table_prefix="myapp")
     assert (config.default_timezone, config.user_timezone) == ("Europe/London", "America/New_York")

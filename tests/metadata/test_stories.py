@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -129,6 +132,63 @@ def test_a_story_is_told_in_full(store: Store) -> None:
         "attempt": 2,
     }
     assert set(store.item("pipeline_run_logs", run_id={"S": "full"})["stages"]["L"][1]["M"]) == {"stage_name", "status"}
+
+
+def test_a_stage_of_the_same_name_is_replaced(store: Store) -> None:
+    runs = store.runs
+    runs.create_run_log("replaced", "sales")
+    begun = {"stage_name": "load", "status": "running", "start_time": "2026-07-01T09:00:00"}
+    run = runs.add_stage_info("replaced", begun, "Asia/Tokyo")
+    assert (run.current_stage, run.stages[0].start_time) == (
+        "load",
+        datetime(2026, 7, 1, 9, tzinfo=ZoneInfo("Asia/Tokyo")),
+    )
+    runs.add_stage("replaced", StageInfo(stage_name="check", status=RunStatus.SKIPPED))
+    times = {"start_time": "2026-07-01T00:00:00Z", "end_time": "2026-07-01T00:01:30Z"}
+    run = runs.add_stage_info("replaced", {"stage_name": "load", "status": "success", **times})
+    assert [(stage.stage_name, stage.status) for stage in run.stages] == [("load", "success"), ("check", "skipped")]
+    assert run.stages[0].duration_seconds == Decimal(90)
+    assert run.current_stage is None
+    assert run == runs.get_or_raise("replaced")
+    run = runs.add_stage_info("replaced", StageInfo(stage_name="load", status=RunStatus.FAILED, error_message="no"))
+    assert run.stages[0] == StageInfo(stage_name="load", status=RunStatus.FAILED, error_message="no"), (
+        "it is replaced whole"
+    )
+    with pytest.raises(ItemNotFoundError, match="no item with the key {run_id='nothing'}"):
+        runs.add_stage_info("nothing", begun)
+    for wrong in ({"status": "running"}, {**begun, "stage": 1}, {**begun, "status": "fine"}, "load"):
+        with pytest.raises(ValidationError, match=r"refuses a value for table.*\n  stages\[0\]"):
+            runs.add_stage_info("replaced", wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fault", ["answer lost", "reset before the answer"])
+def test_a_stage_whose_answer_is_lost_is_there_once(store: Store, fault: str) -> None:
+    run_id = f"once {fault}"
+    store.runs.create_run_log(run_id, "sales")
+    with store.watched() as proxy:
+        runs = PipelineRunLogsRepository(store.config(proxy.endpoint))
+        for status in ("running", "success"):
+            first = iter([None, fault])  # the read, then the write
+            proxy.choose = lambda operation, _: next(first, None)  # noqa: B023
+            runs.add_stage_info(run_id, {"stage_name": "load", "status": status})
+        assert proxy.faults == {fault: 2}
+    run = store.runs.get_or_raise(run_id)
+    assert [(stage.stage_name, stage.status) for stage in run.stages] == [("load", "success")]
+
+
+def test_writers_of_one_name_at_once_leave_one_stage(store: Store) -> None:
+    store.runs.create_run_log("raced", "sales")
+    met = threading.Barrier(4)
+
+    def add(number: int) -> None:
+        met.wait()
+        for name in ("load", f"own {number}"):
+            store.runs.add_stage_info("raced", {"stage_name": name, "status": "success", "records_processed": number})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    names = [stage.stage_name for stage in store.runs.get_or_raise("raced").stages]
+    assert sorted(names) == ["load", "own 0", "own 1", "own 2", "own 3"]
 
 
 def test_equal_messages_of_two_writers_are_two(one_store: Store) -> None:

@@ -76,6 +76,16 @@ def logged(spark: Any, table: RunTable, body: Callable[[], object]) -> PipelineR
     return table.log(run.run_id)
 
 
+def test_runs_of_connect_sessions_have_metrics_of_their_own(connect: Any, table: RunTable) -> None:
+    with pipeline_run(connect, "outer", config=table.config()) as outer:
+        with pipeline_run(connect, "inner", config=table.config()) as inner:
+            inner.metric("rows_rejected", connect.range(7).count(), "rows")
+        outer.metric("rows_rejected", 1)
+    assert flush_recorders()
+    found = [table.log(run.run_id).custom_metrics["rows_rejected"] for run in (inner, outer)]
+    assert [(metric.value, metric.unit) for metric in found] == [(7, "rows"), (8, "rows")]
+
+
 def only_stage(log: PipelineRunLog) -> StageInfo:
     (stage,) = log.stages
     return stage

@@ -8,7 +8,7 @@ import statistics
 import time as clock
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, ClassVar, Literal, Optional
 from uuid import UUID
 
 import annotated_types
@@ -37,6 +37,7 @@ from pyspark.sql.types import DecimalType, StructType
 from spark_dynamo.errors import ConfigurationError, SchemaError
 from spark_dynamo.schema.annotations.reference import annotation_types
 from spark_dynamo.schema.bridge import _made_once, node_of, struct_type
+from spark_dynamo.schema.drift.compare import compare
 from spark_dynamo.schema.extras import open_structs
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
 from spark_dynamo.schema.storage import StorageForm
@@ -69,6 +70,65 @@ def refusal(model: Any, **choices: Any) -> SchemaError:
 
 
 # ---------------------------------------------------------------------------------------------------- policies
+
+
+class Reading(BaseModel):
+    schema_policy: ClassVar[SchemaPolicy] = SchemaPolicy(scalar_unions="variant", integers="bounds")
+    value: int | str
+    level: Annotated[int, Field(ge=0, le=9)]
+
+
+def test_a_model_says_its_own_policy_and_an_argument_takes_its_place() -> None:
+    assert struct_type(Reading) == struct_type(Reading, policy=Reading.schema_policy)
+    assert [field.dataType.simpleString() for field in struct_type(Reading)] == ["variant", "tinyint"]
+    assert [f.dataType.simpleString() for f in struct_type(Reading, policy=TEXT)] == ["string", "bigint"]
+    assert not compare(Reading, struct_type(Reading))
+
+    class Foreign(BaseModel):
+        value: int | str
+
+    class Own(Foreign):
+        schema_policy: ClassVar[SchemaPolicy] = TEXT
+
+    class Owned(Own):
+        pass
+
+    @dataclasses.dataclass
+    class Plainly:
+        value: int | str
+        schema_policy: ClassVar[SchemaPolicy] = TEXT
+
+    assert [struct_type(kind)["value"].dataType.simpleString() for kind in (Own, Owned, Plainly)] == ["string"] * 3
+    assert "schema_policy" not in struct_type(Plainly).names
+    advice = r"or a policy \(`schema_policy: ClassVar\[SchemaPolicy\]` in the model, or an argument\) with scalar_unions='variant'"
+    with pytest.raises(SchemaError, match=f"'value': is one of int, str.*{advice}"):
+        struct_type(Foreign)
+
+
+def test_the_outermost_models_policy_counts_for_models_in_it() -> None:
+    class Outer(BaseModel):
+        schema_policy: ClassVar[SchemaPolicy] = TEXT
+        inner: list[Reading]
+
+    class Undecided(BaseModel):
+        inner: Reading
+
+    assert struct_type(Outer).simpleString() == "struct<inner:array<struct<value:string,level:bigint>>>"
+    assert refusal(Undecided).path == "inner.value"
+
+
+def test_a_policy_that_is_none_is_named() -> None:
+    class Dicted(BaseModel):
+        schema_policy: ClassVar[Any] = {"scalar_unions": "variant"}
+
+    class Stored(BaseModel):
+        schema_policy: str  # a field of somebody's own
+
+    with pytest.raises(
+        ConfigurationError, match="schema_policy of Dicted is {'scalar_unions': 'variant'}, and must be a"
+    ):
+        struct_type(Dicted)
+    assert struct_type(Stored).simpleString() == "struct<schema_policy:string>"
 
 
 @pytest.mark.parametrize(

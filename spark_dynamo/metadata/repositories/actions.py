@@ -217,13 +217,14 @@ def creation(written: Written[T], item: T, overwrite: bool) -> Action[T]:
 class More:
     """What a repository's own method adds to an update: elements for lists, values within them, and conditions on both.
 
-    Elements are appended where none of `lacks` is in its list yet. `where` are values that must stand at their paths.
+    Elements are appended where none of `lacks` is in its list yet. `where` are values that must stand at their paths, None where
+    nothing may.
     """
 
     append: Mapping[str, Sequence[Attribute]] = field(default_factory=dict)
     lacks: Mapping[str, Sequence[Attribute]] = field(default_factory=dict)
     paths: Mapping[tuple[str | int, ...], Attribute | None] = field(default_factory=dict)
-    where: Mapping[tuple[str | int, ...], Attribute] = field(default_factory=dict)
+    where: Mapping[tuple[str | int, ...], Attribute | None] = field(default_factory=dict)
 
 
 def updating(

@@ -21,6 +21,7 @@ from spark_dynamo.metadata.repositories.actions import Written
 from spark_dynamo.metadata.repositories.batches import delete_all, get_all, put_all
 from spark_dynamo.metadata.repositories.calls import adopt_plain_methods, operation, paged
 from spark_dynamo.metadata.repositories.reading import Bounds, checked_limit, key_condition, read, walk
+from spark_dynamo.metadata.repositories.spellings import key_in_two, spelled_also
 from spark_dynamo.metadata.repositories.writing import create, delete, update
 from spark_dynamo.metadata.steps import Ask, Paged, Steps
 from spark_dynamo.metadata.zones import shown
@@ -173,13 +174,15 @@ class Operations(ABC, Generic[T]):
         return (yield from self.create.steps(item, overwrite=overwrite, current_timezone=current_timezone))
 
     @operation
+    @spelled_also(key_in_two)
     def get(
         self, key: Any, user_timezone: str | None = None, *, consistent_read: bool | None = None
     ) -> Steps[T | None]:
         """The item with that key, None where there is none.
 
-        `key` is the partition key's value, or a tuple or mapping of both keys. The read is consistent, unless a cache answers it;
-        `consistent_read` True asks DynamoDB in any case, False reads at half the price what may be a second old.
+        `key` is the partition key's value, or a tuple or mapping of both keys; `get(partition, sort)` is the same. The read is
+        consistent, unless a cache answers it; `consistent_read` True asks DynamoDB in any case, False reads at half the price
+        what may be a second old.
 
         >>> PipelineConfigRepository().get("sales", user_timezone="Europe/Berlin")  # doctest: +SKIP
         """
@@ -200,11 +203,13 @@ class Operations(ABC, Generic[T]):
         return None if item is None else self.shown([codec.model_of(item)], user_timezone)[0]
 
     @operation
+    @spelled_also(key_in_two)
     def get_with_timezone(self, key: Any, user_timezone: str | None = None) -> Steps[T | None]:
-        """The same as `get`."""
+        """The same as `get`, also as `get_with_timezone(partition, sort, user_timezone)`."""
         return (yield from self.get.steps(key, user_timezone))
 
     @operation
+    @spelled_also(key_in_two)
     def get_or_raise(
         self, key: Any, user_timezone: str | None = None, *, consistent_read: bool | None = None
     ) -> Steps[T]:
@@ -243,6 +248,7 @@ class Operations(ABC, Generic[T]):
         return (yield from update(written, item, changes, condition=condition, expected_version=expected_version))
 
     @operation
+    @spelled_also(key_in_two)
     def delete(self, key: Any, *, condition: str | None = None, expected_version: int | None = None) -> Steps[bool]:
         """Delete the item with that key; False where there was none.
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from spark_dynamo.config.layers import known_secrets
 from spark_dynamo.errors import ValidationError, shorten
+from spark_dynamo.errors.masking import masked
 from spark_dynamo.metadata.durations import seconds_between
 from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseDynamoRepository
 from spark_dynamo.metadata.repositories.calls import operation
 from spark_dynamo.metadata.repositories.operations import Operations
 from spark_dynamo.metadata.repositories.reading import Wanted, find
-from spark_dynamo.metadata.repositories.stories import append, attributes_of, end_stage
+from spark_dynamo.metadata.repositories.spellings import pipeline_first, pipeline_second, spelled_also
+from spark_dynamo.metadata.repositories.stories import append, attributes_of, end_stage, put_stage
 from spark_dynamo.metadata.steps import Steps
 from spark_dynamo.metadata.zones import taken
 from spark_dynamo.timezones import utcnow
@@ -65,14 +68,25 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         return (yield from self._runs(("pipeline_id", pipeline_id), _BY_PIPELINE, limit, user_timezone))
 
     @operation
+    @spelled_also(pipeline_second)
     def get_runs_by_status(
-        self, status: RunStatus | str, limit: int | None = None, user_timezone: str | None = None
+        self,
+        status: RunStatus | str,
+        limit: int | None = None,
+        user_timezone: str | None = None,
+        *,
+        pipeline_id: str | None = None,
     ) -> Steps[list[PipelineRunLog]]:
-        """The runs that stand so, newest first; `limit` bounds what is read, too.
+        """The runs that stand so, of a pipeline or of all, newest first; `limit` bounds what is read, too, without a pipeline.
 
-        >>> PipelineRunLogsRepository().get_runs_by_status("lost", limit=10)  # doctest: +SKIP
+        `pipeline_id` may also come second.
+
+        >>> PipelineRunLogsRepository().get_runs_by_status("lost", pipeline_id="sales")  # doctest: +SKIP
         """
-        return (yield from self._runs(("status", status), _BY_STATUS, limit, user_timezone))
+        if pipeline_id is None:
+            return (yield from self._runs(("status", status), _BY_STATUS, limit, user_timezone))
+        equal = {"status": status}
+        return (yield from self._runs(("pipeline_id", pipeline_id), _BY_PIPELINE, limit, user_timezone, None, equal))
 
     @operation
     def get_running_pipelines(self, user_timezone: str | None = None) -> Steps[list[PipelineRunLog]]:
@@ -103,17 +117,26 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         return (yield from self._runs(("pipeline_id", pipeline_id), _BY_PIPELINE, limit, user_timezone, since, failed))
 
     @operation
+    @spelled_also(pipeline_first)
     def get_recent_runs(
-        self, hours: float | None = 24, limit: int | None = 100, user_timezone: str | None = None
+        self,
+        hours: float | None = 24,
+        limit: int | None = 100,
+        user_timezone: str | None = None,
+        *,
+        pipeline_id: str | None = None,
     ) -> Steps[list[PipelineRunLog]]:
-        """The runs of all pipelines that began in the last so many hours, newest first; None: whenever they began.
+        """The runs that began in the last so many hours, of a pipeline or of all, newest first; None: whenever they began.
 
-        Each status is asked for by itself, as the index has it, so at most 7 times `limit` items are read; without the index
-        one Scan reads all.
+        Of all pipelines each status is asked for by itself, as the index has it, so at most 7 times `limit` items are read;
+        without the index one Scan reads all. The pipeline may come first, then hours and zone.
 
         >>> PipelineRunLogsRepository().get_recent_runs(limit=20)  # doctest: +SKIP
+        >>> PipelineRunLogsRepository().get_recent_runs("sales", 6)  # doctest: +SKIP
         """
         since = None if hours is None else _hours_ago(hours)
+        if pipeline_id is not None:
+            return (yield from self._runs(("pipeline_id", pipeline_id), _BY_PIPELINE, limit, user_timezone, since))
         first, *others = RunStatus
         return (yield from self._runs(("status", first), _BY_STATUS, limit, user_timezone, since, others=others))
 
@@ -148,7 +171,7 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         overwrite: bool = False,
         **fields: Any,
     ) -> Steps[PipelineRunLog]:
-        """Store a new run's log; `fields` are further ones of `PipelineRunLog`.
+        """Store a new run's log; `fields` are further ones of `PipelineRunLog`. Secrets in `config_snapshot` become stars.
 
         Raises ItemAlreadyExistsError where there is one, unless `overwrite` replaces it.
 
@@ -161,6 +184,8 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
             "created_by": created_by,
             "status": status,
         }
+        if "config_snapshot" in fields:
+            fields["config_snapshot"] = self._masked(fields["config_snapshot"])
         made = self.written(current_timezone).made({**named, **fields})
         return (yield from self.create.steps(made, overwrite=overwrite, current_timezone=current_timezone))
 
@@ -176,13 +201,14 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         """Say how a run stands, and give its log; ItemNotFoundError where there is none.
 
         Where the run has ended by that, `end_time` is now unless it is given, and `duration_seconds` follows from it. An
-        `error_message` of None leaves the one that is stored. Nothing else is touched but `updated_at`.
+        `error_message` of None leaves the one that is stored, secrets in one become stars. Nothing else is touched but
+        `updated_at`.
 
         >>> PipelineRunLogsRepository().update_run_status("r1", "failed", "no such bucket")  # doctest: +SKIP
         """
         changes: dict[str, Any] = {"status": status}
         if error_message is not None:
-            changes["error_message"] = error_message
+            changes["error_message"] = self._masked(error_message)
         written = self.written(current_timezone)
         validated = written.take(changes)
         if end_time is None and validated["status"] not in _OPEN:
@@ -220,6 +246,21 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         return result
 
     @operation
+    def add_stage_info(
+        self, run_id: str, stage_info: StageInfo | Mapping[str, Any], current_timezone: str | None = None
+    ) -> Steps[PipelineRunLog]:
+        """Put a stage in the place of the run's newest one of that name, or append it, and give the run's log as it is then.
+
+        The stage is replaced whole: what `stage_info` doesn't say is None. One that runs becomes `current_stage`, and ceases to be
+        where it doesn't. Raises ItemNotFoundError where there is no such run.
+
+        >>> PipelineRunLogsRepository().add_stage_info("r1", {"stage_name": "load", "status": "running"})  # doctest: +SKIP
+        """
+        written = self.written(current_timezone)
+        (stage,) = written.take({"stages": [stage_info]})["stages"]
+        return (yield from put_stage(written, run_id, stage))
+
+    @operation
     def end_stage(
         self,
         run_id: str,
@@ -242,7 +283,7 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         node = self.codec.attributes.field("end_time").node
         changes = {
             "status": status,
-            "error_message": error_message,
+            "error_message": self._masked(error_message),
             "end_time": utcnow() if end_time is None else taken(end_time, node, written.zone),
             "records_processed": records_processed,
         }
@@ -281,7 +322,8 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
     ) -> Steps[dict[str, Any]]:
         """Append a log message to a run, with a time (now, unless it is given) and further details, and give it.
 
-        Its `id` tells it from an equal one of another writer. Raises ItemNotFoundError where there is no such run.
+        Its `id` tells it from an equal one of another writer. Secrets in message and details become stars. Raises
+        ItemNotFoundError where there is no such run.
 
         >>> PipelineRunLogsRepository().add_log_message("r1", "retrying", "warning", attempt=2)  # doctest: +SKIP
         """
@@ -293,14 +335,18 @@ class PipelineRunLogsOperations(Operations[PipelineRunLog]):
         entry = {
             "time": at.isoformat(timespec="microseconds"),
             "level": str(level),
-            "message": message,
+            "message": self._masked(message),
             "id": uuid.uuid4().hex[:12],
-            **details,
+            **self._masked(details),
         }
         (added,) = written.take({"log_messages": [entry]})["log_messages"]
         yield from append(written, run_id, "log_messages", added, {})
         given: dict[str, Any] = added
         return given
+
+    def _masked(self, value: Any) -> Any:
+        """Settings, or a text, without secrets: those that their form tells, and those of the configuration."""
+        return masked(value, known_secrets(self.config))
 
 
 class PipelineRunLogsRepository(PipelineRunLogsOperations, BaseDynamoRepository[PipelineRunLog]):

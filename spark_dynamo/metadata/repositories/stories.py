@@ -15,14 +15,14 @@ import orjson
 
 from spark_dynamo.errors import ConditionFailedError, ItemNotFoundError, ValidationError, shorten
 from spark_dynamo.metadata.durations import seconds_between
-from spark_dynamo.metadata.models import PipelineRunLog, StageInfo
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.metadata.repositories.actions import More, Written, updating
-from spark_dynamo.metadata.repositories.writing import send
+from spark_dynamo.metadata.repositories.writing import send, update
 from spark_dynamo.metadata.steps import Ask, Steps
 from spark_dynamo.schema.attributes import Attribute
 from spark_dynamo.wire.same import is_same
 
-__all__ = ["append", "attributes_of", "end_stage"]
+__all__ = ["append", "attributes_of", "end_stage", "put_stage"]
 
 _ATTEMPTS = 5  # at a stage whose place changes meanwhile, as only a writer of the whole list makes it
 
@@ -74,6 +74,33 @@ def end_stage(
                 raise
             continue
         return stage
+    raise AssertionError("the last attempt returns or raises")
+
+
+def put_stage(written: Written[PipelineRunLog], run_id: str, stage: StageInfo) -> Steps[PipelineRunLog]:
+    """Put a validated stage in the place of the newest one of its name, or to the end, and give the run's log as it is then."""
+    codec, name = written.codec, stage.stage_name
+    if stage.duration_seconds is None:
+        stage = stage.model_copy(update={"duration_seconds": seconds_between(stage.start_time, stage.end_time)})
+    (encoded,) = (codec.encode_values(codec.key_of(run_id), {"stages": [stage]})["stages"] or {})["L"]
+    for attempt in range(_ATTEMPTS):
+        item = yield from attributes_of(written, run_id, ["stages", "current_stage"])
+        stages = item.get("stages", {}).get("L", [])
+        place, before = _newest(stages, name)
+        if before is None:  # and nobody has appended another one meanwhile
+            more = More(append={"stages": [encoded]}, where={("stages", len(stages)): None})
+        else:
+            more = More(paths={("stages", place): encoded}, where={("stages", place, "stage_name"): {"S": name}})
+        changes: dict[str, Any] = {}
+        if stage.status == RunStatus.RUNNING:
+            changes["current_stage"] = name
+        elif item.get("current_stage") == {"S": name}:
+            changes["current_stage"] = None
+        try:
+            return (yield from update(written, run_id, changes, more=more))
+        except ConditionFailedError:
+            if attempt == _ATTEMPTS - 1:
+                raise
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -10,6 +10,7 @@ from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseD
 from spark_dynamo.metadata.repositories.calls import operation
 from spark_dynamo.metadata.repositories.operations import Operations
 from spark_dynamo.metadata.repositories.reading import Wanted, find, scan
+from spark_dynamo.metadata.repositories.spellings import spelled_also, type_second
 from spark_dynamo.metadata.steps import Steps
 from spark_dynamo.timezones import utcnow
 
@@ -58,12 +59,15 @@ class TableConfigOperations(Operations[TableConfig]):
         return (yield from self._of_pipeline(pipeline_id, {"is_active": True}, user_timezone))
 
     @operation
+    @spelled_also(type_second)
     def get_tables_by_type(
-        self, pipeline_id: str | None, table_type: TableType | str, user_timezone: str | None = None
+        self, table_type: TableType | str, pipeline_id: str | None = None, user_timezone: str | None = None
     ) -> Steps[list[TableConfig]]:
         """The configurations of a pipeline's tables of that type; of all pipelines where `pipeline_id` is None, by a Scan.
 
-        >>> TableConfigRepository().get_tables_by_type("sales", "lookup")  # doctest: +SKIP
+        The pipeline's id may come first, too; where it is the name of a type itself, as in "source", both are given by name.
+
+        >>> TableConfigRepository().get_tables_by_type("lookup", "sales")  # doctest: +SKIP
         """
         return (yield from self._of_pipeline(pipeline_id, {"table_type": table_type}, user_timezone))
 

@@ -244,6 +244,11 @@ def _run(log: PipelineRunLog) -> dict[str, Any]:
         parentRunId=log.tags.get("parent_run_id"),
         pythonVersion=log.python_version,
         pipelineVersion=log.pipeline_version,
+        customMetrics=[
+            {"name": name, "value": _number(metric.value), **({"unit": metric.unit} if metric.unit else {})}
+            for name, metric in log.custom_metrics.items()
+        ]
+        or None,
         stageCount=len(log.stages),
         stages=stages,
         **figures,

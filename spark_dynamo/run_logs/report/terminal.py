@@ -27,6 +27,7 @@ from spark_dynamo.run_logs.report.words import (
     count_text,
     duration_text,
     line_text,
+    number_text,
     run_text,
     time_text,
     unreadable_lines,
@@ -37,7 +38,7 @@ from spark_dynamo.timezones import read_iso
 __all__ = ["LastLines", "run_view", "runs_text", "runs_view"]
 
 _MOST_IN_TEXT = 20
-_MOST_STAGES = 40
+_MOST_METRICS = _MOST_STAGES = 40
 _MOST_MESSAGES = 15
 _MOST_STACK_LINES = 25
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -45,6 +46,7 @@ _MOST_BLOCKS = 40
 _LEAST_NAME, _LEAST_RUN = 20, 32  # columns of a terminal down to which a pipeline's name, and a run's id, may be folded
 _WHOLE = frozenset({"status", "started", "took", "rows in", "rows out"})  # what is never folded
 _GAP = 3  # columns of a terminal between those of a table
+_OF_MESSAGES = ("time", "level", "message", "id")  # all else in one is a detail of the user's
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -146,9 +148,10 @@ def _blocks(rows: Sequence[int | None]) -> str:
 
 
 def run_view(log: PipelineRunLog, zone: tzinfo, now: datetime) -> RenderableType:
-    """One run: what it is, its figures, its stages, checks and newest messages, and its error with the end of its stack."""
+    """One run: what it is, its figures and metrics, stages, checks and newest messages, and its error with the end of its stack."""
     parts: list[RenderableType] = [_headline(log, now), _facts(log, zone)]
     for title, table in (
+        ("Metrics", _metrics(log)),
         ("Stages", _stages(log, zone, now)),
         ("Checks", _checks(log)),
         ("Messages", _messages(log, zone)),
@@ -221,6 +224,22 @@ def _facts(log: PipelineRunLog, zone: tzinfo) -> Table:
     return table
 
 
+def _metrics(log: PipelineRunLog) -> Table | None:
+    if not log.custom_metrics:
+        return None
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    shown = list(log.custom_metrics.items())[:_MOST_METRICS]
+    for name, metric in shown:
+        table.add_row(Text(line_text(name, 200)), Text(number_text(metric.value)), Text(line_text(metric.unit, 80)))
+    left_out = len(log.custom_metrics) - len(shown)
+    if left_out:
+        table.add_row(Text(f"… {left_out} more"), "", "")
+    return table
+
+
 def _stages(log: PipelineRunLog, zone: tzinfo, now: datetime) -> Table | None:
     if not log.stages:
         return None
@@ -277,8 +296,11 @@ def _messages(log: PipelineRunLog, zone: tzinfo) -> Table | None:
     for message in log.log_messages[-_MOST_MESSAGES:]:
         level = str(message.get("level", ""))
         style = {"warning": "yellow", "error": "red", "critical": "bold red"}.get(level, "dim")
-        told = str(message.get("message", message))
-        table.add_row(Text(_time_in(message.get("time", ""), zone)), Text(level, style), Text(block_text(told)))
+        told = Text(block_text(str(message.get("message", message))))
+        if "message" in message:
+            details = [f"{name}={value}" for name, value in message.items() if name not in _OF_MESSAGES]
+            told.append(f"  {line_text(', '.join(details), 300)}" if details else "", "dim")
+        table.add_row(Text(_time_in(message.get("time", ""), zone)), Text(level, style), told)
     return table
 
 

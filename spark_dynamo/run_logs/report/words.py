@@ -15,6 +15,7 @@ __all__ = [
     "duration_text",
     "is_uuid",
     "line_text",
+    "number_text",
     "run_text",
     "short_count",
     "time_text",
@@ -59,6 +60,16 @@ def count_text(count: int | None) -> str:
     ('1,234,567', '0', '–')
     """
     return UNKNOWN if count is None else f"{count:,}"
+
+
+def number_text(number: Decimal) -> str:
+    """A number with its thousands apart, and all of its digits but the zeros at the end.
+
+    >>> number_text(Decimal("1234567.500")), number_text(Decimal("1E+3")), number_text(Decimal("0.00"))
+    ('1,234,567.5', '1,000', '0')
+    """
+    whole, point, decimals = f"{number:,f}".partition(".")
+    return (whole + point + decimals).rstrip("0").rstrip(".") if point else whole
 
 
 def short_count(count: float) -> str:

@@ -13,6 +13,7 @@ from spark_dynamo.schema.annotations.attributes import AttributeForm
 from spark_dynamo.schema.annotations.places import Arguments, LeftOut, Place
 from spark_dynamo.schema.annotations.variants import dump_variant
 from spark_dynamo.schema.nodes import Node
+from spark_dynamo.schema.policy import ADVICE
 from spark_dynamo.wire.variant import decode_variant
 
 __all__ = ["becomes_variant", "enter", "recursive_node"]
@@ -25,7 +26,7 @@ def enter(place: Place, what: Any, arguments: Arguments | None = None) -> Place:
     if depth and not isinstance(recursion, int):
         raise place.refuse(
             f"holds {what.__name__} within itself, and a Spark schema has an end. "
-            "Use Any, or a policy with recursion='variant' or a number of levels"
+            f"Use Any, or {ADVICE} with recursion='variant' or a number of levels"
         )
     if depth and depth > int(recursion):
         raise LeftOut

@@ -19,6 +19,7 @@ from spark_dynamo.schema.annotations.places import Place, below, name_of
 from spark_dynamo.schema.annotations.variants import dump_variant, value_of
 from spark_dynamo.schema.ddl import parse_ddl
 from spark_dynamo.schema.nodes import FieldNode, Node
+from spark_dynamo.schema.policy import ADVICE
 from spark_dynamo.wire.same import is_same
 from spark_dynamo.wire.types import is_leaf
 from spark_dynamo.wire.variant import decode_variant
@@ -85,7 +86,7 @@ def _several(place: Place, arms: list[Any]) -> Node:
 def _undecided(place: Place, arms: list[Any], choice: str) -> SchemaError:
     named = ", ".join(map(name_of, arms))
     return place.refuse(
-        f"is one of {named}, and a Spark column has one type. Use Any, or a model, or a policy with {choice}"
+        f"is one of {named}, and a Spark column has one type. Use Any, or a model, or {ADVICE} with {choice}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from datetime import UTC, timedelta
+from decimal import Decimal
 from html.parser import HTMLParser
 from itertools import combinations
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunStatus, StageInfo
+from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunMetric, RunStatus, StageInfo
 from spark_dynamo.run_logs.report.html import MOST_SHOWN, runs_html, sparkline
 from spark_dynamo.run_logs.report.runs import Runs
 from spark_dynamo.run_logs.report.standing import (
@@ -211,7 +212,19 @@ def test_one_run_is_shown_whole() -> None:
     (failed,) = [log for log in of_every_kind() if log.status is RunStatus.FAILED]
     log = failed.model_copy(
         update={
-            "log_messages": [{"time": NOW.isoformat(), "level": "warning", "message": "late [red]data[/red]\x1b[2J"}],
+            "log_messages": [
+                {
+                    "time": NOW.isoformat(),
+                    "level": "warning",
+                    "message": "late [red]data[/red]\x1b[2J",
+                    "id": "x9",
+                    "part": 7,
+                }
+            ],
+            "custom_metrics": {
+                "rows [b]rejected[/b]\x1b[2J": RunMetric(value=Decimal("1234567.50"), unit="rows"),
+                **{f"m{number}": RunMetric(value=number) for number in range(60)},
+            },
             "tags": {"team": "x"},
             "input_data_size_bytes": 1_250_000,
             "metrics_complete": False,
@@ -224,7 +237,9 @@ def test_one_run_is_shown_whole() -> None:
         "2026-11-22 12:15:00 Europe/Paris",
         "5 min 00 s",
         "check $prices$",
-        "late [red]data[/red] [2J",
+        "late [red]data[/red] [2J  part=7",
+        "rows [b]rejected[/b] [2J  1,234,567.5  rows",
+        "… 21 more",
         '  File "job.py", line 7',
         "1.25 MB",
         "team=x",

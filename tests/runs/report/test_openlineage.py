@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.metadata.models import PipelineRunLog, RunMetric, RunStatus
 from spark_dynamo.run_logs.report.openlineage import dataset_name, run_uuid, to_openlineage
 from spark_dynamo.run_logs.report.runs import Runs
 from tests.runs.report.logs import made, nightly, of_every_kind
@@ -49,6 +49,7 @@ def whole(**fields: Any) -> PipelineRunLog:
         "input_tables": ["s3a://lake/orders"],
         "output_tables": ["orders"],
         "schema_fingerprints": {"orders": "abc"},
+        "custom_metrics": {"rejected": RunMetric(value="1.5", unit="rows"), "change": RunMetric(value=-3)},
         "tags": {"team": "sales", "parent_run_id": "outer", "parent_pipeline_id": "all"},
     }
     return made(**(known | told | fields))
@@ -158,6 +159,13 @@ def test_the_figures_of_the_only_table_of_a_side_are_the_runs() -> None:
     several = to_openlineage(whole(rows_written=3, output_tables=["a", "b"]))
     assert all("outputFacets" not in dataset for dataset in several["outputs"])
     assert several["run"]["facets"]["sparkDynamo_run"]["rowsWritten"] == 3
+
+
+def test_a_run_s_own_metrics_are_told() -> None:
+    assert to_openlineage(whole())["run"]["facets"]["sparkDynamo_run"]["customMetrics"] == [
+        {"name": "rejected", "value": 1.5, "unit": "rows"},
+        {"name": "change", "value": -3.0},
+    ]
 
 
 def test_what_is_not_known_is_left_out() -> None:
