@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -9,13 +11,15 @@ import typer
 from spark_dynamo.commands import copy, local, pipelines, runs, scan, schema, tables
 from spark_dynamo.errors import DynamoDBWrapperError
 
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 it is done; 1 an error, told in a sentence on standard error; 2 a command line that is not understood; "
-        "run has more. "
+        "141 nobody reads the pipe any more; run has more. "
         "Example: spark-dynamo scan orders --filter \"id = 'o-1'\" --output json"
     ),
 )
@@ -49,10 +53,23 @@ def main() -> None:
     try:
         app()
     except DynamoDBWrapperError as error:
-        from rich.console import Console
-
-        from spark_dynamo.commands.output import escape
-
-        told = "\n".join(map(escape, str(error).splitlines()))
-        Console(stderr=True, highlight=False).print(told, style="red", markup=False, soft_wrap=True)
+        _tell(str(error))
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        from spark_dynamo.commands.output import end_output
+
+        end_output()
+        _tell(f"Standard output can't be written: {error.strerror}")
+        raise SystemExit(1) from None
+
+
+def _tell(problem: str) -> None:
+    from rich.console import Console
+
+    from spark_dynamo.commands.output import escape
+
+    told = "\n".join(map(escape, problem.splitlines()))
+    with suppress(OSError):  # standard error may be full, too
+        Console(stderr=True, highlight=False).print(told, style="red", markup=False, soft_wrap=True)

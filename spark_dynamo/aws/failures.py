@@ -242,7 +242,10 @@ def explain(
             **where,
         )
     if isinstance(error, NoRegionError):
-        return ConfigurationError("No AWS region is known. Set option 'region' or the variable AWS_REGION", error)
+        return ConfigurationError(
+            "No AWS region is known. Set option 'region' (on the command line --region) or the variable AWS_REGION",
+            error,
+        )
     if isinstance(error, ProfileNotFound):
         return ConfigurationError(f"{error}. Check option 'profile' and ~/.aws/config", error)
     if never_reached(error):

@@ -16,6 +16,7 @@ from spark_dynamo.commands.options import (
     Profile,
     Raw,
     Region,
+    RoleArn,
     TablePrefix,
     config_from,
 )
@@ -50,9 +51,10 @@ def list_all(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """List the pipelines of table pipeline_config."""
-    found = _repository(endpoint_url, region, profile, environment, table_prefix).list_all()
+    found = _repository(endpoint_url, region, profile, environment, table_prefix, role_arn).list_all()
     wanted = [
         pipeline.model_dump()
         for pipeline in sorted(found, key=lambda pipeline: pipeline.pipeline_id)
@@ -71,9 +73,10 @@ def show_one(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Show all that is configured of a pipeline."""
-    repository = _repository(endpoint_url, region, profile, environment, table_prefix)
+    repository = _repository(endpoint_url, region, profile, environment, table_prefix, role_arn)
     show_record(repository.get_or_raise(pipeline_id).model_dump(), output)
 
 
@@ -88,9 +91,10 @@ def enable(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Make a pipeline active; one that is stays as it is."""
-    repository = _repository(endpoint_url, region, profile, environment, table_prefix)
+    repository = _repository(endpoint_url, region, profile, environment, table_prefix, role_arn)
     _set_active(repository, pipeline_id, True, by, output)
 
 
@@ -105,9 +109,10 @@ def disable(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Make a pipeline inactive; one that is stays as it is."""
-    repository = _repository(endpoint_url, region, profile, environment, table_prefix)
+    repository = _repository(endpoint_url, region, profile, environment, table_prefix, role_arn)
     _set_active(repository, pipeline_id, False, by, output)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import asdict
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,10 +20,11 @@ from spark_dynamo.commands.options import (
     Profile,
     Raw,
     Region,
+    RoleArn,
     TablePrefix,
     config_from,
 )
-from spark_dynamo.commands.output import show, show_record
+from spark_dynamo.commands.output import console, show, show_record
 from spark_dynamo.errors import ConfigurationError, ItemNotFoundError, shorten
 
 if TYPE_CHECKING:
@@ -77,6 +80,7 @@ def list_runs(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """List runs, newest first; `reap` marks lost ones."""
     if context.invoked_subcommand is not None:
@@ -85,7 +89,7 @@ def list_runs(
     from spark_dynamo.run_logs.report.runs import runs
     from spark_dynamo.run_logs.report.words import unreadable_lines
 
-    config = config_from(endpoint_url, region, profile, environment, table_prefix)
+    config = config_from(endpoint_url, region, profile, environment, table_prefix, role_arn)
     zone = shown_zone(config, timezone)
     try:
         begun = since_of(since, zone)
@@ -99,15 +103,14 @@ def list_runs(
         last=last,
         user_timezone=timezone,
     )
-    console = _console()
-    if output == "table" and console.is_terminal:
-        console.print(found)
+    if output == "table" and (screen := _screen()).is_terminal:
+        screen.print(found)
         return
     for line in unreadable_lines(found.unreadable):
         typer.echo(line, err=True)
     in_zone = found.timezone if output == "table" else UTC
     rows = [_in_zone(log.model_dump(), in_zone) for log in found]
-    show(rows, list(rows[0]) if rows and output == "json" else _COLUMNS, output)
+    show(rows, list(rows[0]) if rows and output in ("json", "jsonl") else _COLUMNS, output)
 
 
 @listing.command("reap", epilog="Example: spark-dynamo runs reap --environment prod")
@@ -119,11 +122,12 @@ def reap_runs(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Mark each run as lost that is open though its lease has run out, and list them."""
     from spark_dynamo.run_logs.reaper import reap
 
-    lost = reap(config_from(endpoint_url, region, profile, environment, table_prefix))
+    lost = reap(config_from(endpoint_url, region, profile, environment, table_prefix, role_arn))
     columns = ("run_id", "pipeline_id", "lease_expires_at", "owner")
     show(
         [{name: getattr(run, name) for name in columns} for run in lost],
@@ -131,6 +135,31 @@ def reap_runs(
         output,
         f"Marked as lost: {len(lost)}",
     )
+
+
+@listing.command("import", epilog="Example: spark-dynamo runs import /tmp/spark-dynamo-missed-runs-x7.jsonl")
+def import_runs(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Run logs that DynamoDB did not get, as JSON Lines.", show_default=False),
+    ],
+    output: Output = "table",
+    raw: Raw = False,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    environment: Environment = None,
+    table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
+) -> None:
+    """Write the run logs of a file that a warning named into the table, and list them; safe to repeat.
+
+    A row that says that its run has ended stays as it is: `is_written` is false then, and `found` is what it says.
+    """
+    from spark_dynamo.run_logs.importing import import_missed_runs
+
+    imported = import_missed_runs(file, config_from(endpoint_url, region, profile, environment, table_prefix, role_arn))
+    show([asdict(run) for run in imported], ("run_id", "pipeline_id", "status", "is_written", "found"), output)
 
 
 class _RunCommand(TyperCommand):
@@ -178,6 +207,7 @@ def run(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Show a run, with its stages, figures, checks, messages and error; or run a job whose run log writes itself.
 
@@ -188,7 +218,7 @@ def run(
     A job's exit code is the job's own.
     """
     _check_together(context, is_job=pipeline_id is not None)
-    config = config_from(endpoint_url, region, profile, environment, table_prefix)
+    config = config_from(endpoint_url, region, profile, environment, table_prefix, role_arn)
     if pipeline_id is not None:
         from spark_dynamo.run_logs.settings import RunSettings
 
@@ -240,7 +270,7 @@ def _show_run(
             typer.echo("No longer followed; the run goes on.", err=True)
             raise typer.Exit(_INTERRUPTED) from None
     elif output == "table":
-        _console().print(run_view(log, zone, datetime.now(UTC)))
+        _screen().print(run_view(log, zone, datetime.now(UTC)))
     if output != "table":
         show_record(log.model_dump(), output)
     return log
@@ -256,13 +286,13 @@ def _follow(
     from spark_dynamo.run_logs.report.terminal import LastLines, run_view
 
     pause = threading.Event()
-    console = _console()
-    console.quiet = not is_shown
+    screen = _screen()
+    screen.quiet = not is_shown
     # what is higher than the terminal can't be overwritten: it is whole once it stays
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+    with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             view = run_view(log, zone, datetime.now(UTC))
-            live.update(LastLines(view) if is_open(log) and console.is_terminal else view, refresh=True)
+            live.update(LastLines(view) if is_open(log) and screen.is_terminal else view, refresh=True)
             if not is_open(log):
                 return log
             pause.wait(interval)
@@ -294,13 +324,11 @@ def _log_of(config: DynamoDBConfig, run_id: str) -> PipelineRunLog:
     return found[0]
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal and "COLUMNS" not in console._environ:
-        console.width = _WIDE
-    return console
+def _screen() -> Console:
+    screen = console()
+    if not screen.is_terminal and "COLUMNS" not in screen._environ:
+        screen.width = _WIDE
+    return screen
 
 
 def _in_zone(values: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
