@@ -17,6 +17,7 @@ import termios
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -387,3 +388,47 @@ def test_a_job_is_run_as_a_run(local_server: Server, job: Path) -> None:
     log = table.logs()["nightly"]
     expected: tuple[Any, ...] = (RunStatus.FAILED, "cron", "me", "sales")
     assert (log.status, log.trigger_type, log.created_by, log.tags["team"]) == expected
+    assert log.config_snapshot == {"script": str(job), "arguments": ["7", "--day", "-f"]}
+
+
+def test_a_job_s_row_has_its_user_and_no_secret_of_its_command_line(
+    local_server: Server, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = run_table(local_server)
+    monkeypatch.setenv("LOGNAME", "alice")
+    given = ["0", "--password", "hidden", "--api-token=hidden-too", "jdbc:x://u:hidden-as-well@host", "--day", "1"]
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from spark_dynamo.cli import main; main()",
+            "run",
+            "--pipeline-id",
+            "x",
+            job.name,
+            *given,
+        ],
+        env={**os.environ, **table.environment()},
+        cwd=job.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert f"arguments {given}" in finished.stdout  # the job itself has them all
+    log = table.logs()["x"]
+    assert (log.status, log.created_by) == (RunStatus.SUCCESS, "alice")
+    shown = ["0", "--password", "**********", "--api-token=**********", "jdbc:x://u:**********@host", "--day", "1"]
+    assert log.config_snapshot == {"script": str(job), "arguments": shown}
+    assert "hidden" not in json.dumps(table.item(log.run_id))
+
+
+@pytest.mark.parametrize("output", ["table", "csv", "json", "jsonl"])
+@pytest.mark.parametrize("arguments", [["runs"], ["run", "r1"]])
+def test_figures_have_no_zeros_of_the_table_s_scale(local_server: Server, arguments: list[str], output: str) -> None:
+    table = run_table(local_server)
+    put(table, made("r1", seconds=0.011047, cpu_hours=Decimal("0.5"), rows_read=1_000))
+    shown = call(table, *arguments, "--output", output).stdout
+    assert "0000000" not in shown
+    assert ("0.011047" in shown) is (arguments == ["runs"] or output != "table")
+    assert ("1000" if output != "table" or arguments == ["runs"] else "1,000") in shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -182,6 +184,14 @@ def config_from(
         return config
     place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     return config.model_copy(update={"region_name": place.client().meta.region_name})
+
+
+def user_name() -> str:
+    """This machine's name of who runs the command; the number where it has none, as in a container of Kubernetes."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as Python up to 3.12 and from 3.13 on say it
+        return f"uid {os.getuid()}"
 
 
 def complete_table(context: typer.Context, incomplete: str) -> list[str]:

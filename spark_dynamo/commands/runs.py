@@ -6,6 +6,7 @@ import re
 import threading
 from dataclasses import asdict
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ from spark_dynamo.commands.options import (
     RoleArn,
     TablePrefix,
     config_from,
+    user_name,
 )
 from spark_dynamo.commands.output import console, show, show_record
 from spark_dynamo.errors import ConfigurationError, ItemNotFoundError, shorten
@@ -109,7 +111,7 @@ def list_runs(
     for line in unreadable_lines(found.unreadable):
         typer.echo(line, err=True)
     in_zone = found.timezone if output == "table" else UTC
-    rows = [_in_zone(log.model_dump(), in_zone) for log in found]
+    rows = [_shown(log, in_zone) for log in found]
     show(rows, list(rows[0]) if rows and output in ("json", "jsonl") else _COLUMNS, output)
 
 
@@ -197,7 +199,10 @@ def run(
         str, typer.Option(metavar="TEXT", help="What starts the job.", rich_help_panel="A job")
     ] = "manual",
     created_by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who starts the job.", rich_help_panel="A job")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Who starts the job; the user of this machine by default.", rich_help_panel="A job"
+        ),
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A tag of the run.", rich_help_panel="A job")
@@ -220,14 +225,16 @@ def run(
     _check_together(context, is_job=pipeline_id is not None)
     config = config_from(endpoint_url, region, profile, environment, table_prefix, role_arn)
     if pipeline_id is not None:
+        from spark_dynamo.errors.masking import masked_arguments
         from spark_dynamo.run_logs.settings import RunSettings
 
         settings = RunSettings(
             pipeline_id=pipeline_id,
             trigger_type=trigger_type,
             config=config,
-            created_by=created_by,
+            created_by=created_by or user_name(),
             tags=_tags(tag or []),
+            config_snapshot={"script": str(Path(target).absolute()), "arguments": masked_arguments(arguments or [])},
         )
         from spark_dynamo.run_logs.launch import launch
 
@@ -272,7 +279,7 @@ def _show_run(
     elif output == "table":
         _screen().print(run_view(log, zone, datetime.now(UTC)))
     if output != "table":
-        show_record(log.model_dump(), output)
+        show_record(_shown(log, UTC), output)
     return log
 
 
@@ -331,8 +338,18 @@ def _screen() -> Console:
     return screen
 
 
-def _in_zone(values: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
+def _shown(log: PipelineRunLog, zone: tzinfo) -> dict[str, Any]:
+    """A run's values, times in that zone and fractions without the zeros that the table's scale adds."""
+    values = {name: _plain(value) for name, value in log.model_dump().items()}
     return {name: value.astimezone(zone) if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return Decimal(f"{value:f}".rstrip("0").rstrip(".")) if "." in f"{value:f}" else value
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _tags(tags: list[str]) -> dict[str, str]:

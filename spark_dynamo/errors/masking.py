@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from spark_dynamo.errors.configuration import ConfigurationError
@@ -67,6 +68,21 @@ def _without_assigned(text: str) -> str:
             kept.append(text[end : value.start()] + STARS)
             end = value.end()
     return "".join(kept) + text[end:]
+
+
+def masked_arguments(arguments: Iterable[str]) -> list[str]:
+    """A command's arguments with stars in place of the secrets that `masked` finds, and of what stands behind an option for one.
+
+    >>> masked_arguments(["--day", "2026-11-01", "--password", "hidden", "--token=hidden", "--password"])
+    ['--day', '2026-11-01', '--password', '**********', '--token=**********', '--password']
+    """
+    given = list(arguments)
+    known = {
+        value: STARS
+        for option, value in pairwise(given)
+        if option.startswith("-") and "=" not in option and is_secret_name(option) and not value.startswith("-")
+    }
+    return [known.get(argument, argument) for argument in masked(given, known)]
 
 
 def check_no_login(url: str | None) -> None:
