@@ -139,6 +139,18 @@ def test_one_run_for_programs(table: RunTable) -> None:
     assert PipelineRunLog.model_validate(found) == table.log("bad")
 
 
+def test_a_run_is_shown_with_those_within_it(local_server: Server) -> None:
+    table = run_table(local_server)
+    start = NOW - timedelta(hours=1)
+    inner = made(
+        "inner", "failed", pipeline_id="load", start_time=start + timedelta(seconds=1), tags={"parent_run_id": "outer"}
+    )
+    put(table, made("outer", start_time=start), inner)
+    shown = call(table, "run", "outer").stdout
+    assert re.search(r"Runs within it\n[^✗]*✗ +load .* inner", shown)
+    assert re.search(r"parent +outer", call(table, "run", "inner").stdout)
+
+
 def test_the_beginning_of_an_id_will_do_where_one_run_has_it(local_server: Server) -> None:
     table = run_table(local_server)
     ids = [f"5f0c{digit}a9e8b7d4c6fa1b2c3d4e5f60718" for digit in "1233"]

@@ -266,6 +266,7 @@ def _check_together(context: typer.Context, *, is_job: bool) -> None:
 def _show_run(
     config: DynamoDBConfig, run_id: str, zone: tzinfo, output: Format, interval: float | None
 ) -> PipelineRunLog:
+    from spark_dynamo.run_logs.report.reading import read_children
     from spark_dynamo.run_logs.report.standing import is_open
     from spark_dynamo.run_logs.report.terminal import run_view
 
@@ -277,7 +278,7 @@ def _show_run(
             typer.echo("No longer followed; the run goes on.", err=True)
             raise typer.Exit(_INTERRUPTED) from None
     elif output == "table":
-        _screen().print(run_view(log, zone, datetime.now(UTC)))
+        _screen().print(run_view(log, zone, datetime.now(UTC), read_children(config, log)))
     if output != "table":
         show_record(_shown(log, UTC), output)
     return log
@@ -289,6 +290,7 @@ def _follow(
     """Show a run anew at each look, until it has ended; what is no terminal gets it once, at the end."""
     from rich.live import Live
 
+    from spark_dynamo.run_logs.report.reading import read_children
     from spark_dynamo.run_logs.report.standing import is_open
     from spark_dynamo.run_logs.report.terminal import LastLines, run_view
 
@@ -298,7 +300,9 @@ def _follow(
     # what is higher than the terminal can't be overwritten: it is whole once it stays
     with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            view = run_view(log, zone, datetime.now(UTC))
+            # what is no terminal sees the end alone; the runs within are asked for once
+            children = () if is_open(log) or not is_shown else read_children(config, log)
+            view = run_view(log, zone, datetime.now(UTC), children)
             live.update(LastLines(view) if is_open(log) and screen.is_terminal else view, refresh=True)
             if not is_open(log):
                 return log

@@ -101,7 +101,8 @@ class Runs(Sequence[PipelineRunLog]):
         A band shows what is usual, and what lies outside of it is marked as an outlier: a successful run
         whose duration or rows are further from the median than 3.5 times the spread, which is the median absolute deviation
         times 1.4826, and further than a tenth of the median. Only successful runs tell what is usual, and at least five of them;
-        an open or failed run is marked where it takes longer. A run whose duration nobody knows, as of a lost one, stands at 0.
+        an open or failed run is marked where it takes longer, and the rows that it has counted, which may be a part, are hollow
+        marks beside the line. A run whose duration nobody knows, as of a lost one, stands at 0.
         Of more than 200 runs, the successful ones are a line without marks. Raises ConfigurationError where matplotlib is missing.
 
         >>> sd.runs(pipeline_id="sales").trend().savefig("trend.svg")  # doctest: +SKIP

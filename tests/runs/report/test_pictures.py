@@ -213,6 +213,25 @@ def test_rows_read_and_written_have_a_panel_each() -> None:
     assert bands == [colors.to_hex(usual.get_color())] * 2  # type: ignore[attr-defined]
 
 
+def test_rows_of_runs_that_did_not_succeed_are_marked_beside_the_line() -> None:
+    start = NOW - timedelta(days=9)
+    logs = [made(f"r{day}", start_time=start + timedelta(days=day), rows_read=1_000 + day) for day in range(6)]
+    logs += [
+        made("half", "failed", start_time=start + timedelta(days=6), rows_read=17),
+        made("now", "running", seconds=None, start_time=start + timedelta(days=7), rows_read=400),
+    ]
+    _, read = drawn_trend(logs).axes
+    (line,) = [line for line in read.lines if len(line.get_xdata()) > 2]
+    assert list(line.get_ydata()) == [1_000 + day for day in range(6)]
+    marked = {
+        colors.to_hex(dots.get_edgecolor()[0]): [float(value) for _, value in dots.get_offsets()]
+        for dots in read.collections
+        if len(dots.get_offsets()) and not len(dots.get_facecolor())
+    }
+    assert marked[LOOKS[RunStatus.FAILED].fill] == [17]
+    assert marked[LOOKS[RunStatus.RUNNING].fill] == [400]
+
+
 def test_panels_of_what_is_not_known_have_no_ticks_or_are_left_out() -> None:
     assert len(drawn_trend([made(), made("b")]).axes) == 1
     picture = drawn_trend([made("a", rows_read=5), made("b", pipeline_id="b")])
