@@ -6,14 +6,15 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
 from matplotlib import colors
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from spark_dynamo.errors import ConfigurationError
@@ -34,7 +35,7 @@ def newest_first(logs: list[PipelineRunLog]) -> list[PipelineRunLog]:
     return list(Runs(logs))
 
 
-def drawn_timeline(logs: list[PipelineRunLog], aligned: bool | None = None) -> Picture:
+def drawn_timeline(logs: list[PipelineRunLog], aligned: bool | Literal["day"] | None = None) -> Picture:
     return drawn(timeline(newest_first(logs), PARIS, NOW, aligned))
 
 
@@ -129,6 +130,22 @@ def test_runs_of_many_days_are_aligned() -> None:
     assert "time (Europe/Paris)" in texts(drawn_timeline(nights, aligned=False))
     assert "time (Europe/Paris)" in texts(drawn_timeline(of_every_kind()[:2]))
     assert aligned in texts(drawn_timeline(of_every_kind()[:2], aligned=True))
+
+
+def test_runs_of_many_days_stand_at_their_time_of_day_where_that_is_asked_for() -> None:
+    # 08:30, 09:00 and 23:30 in Paris, the first of them before its clocks went back
+    starts = [datetime(2026, 10, 24, 6, 30), datetime(2026, 10, 26, 8, 0), datetime(2026, 10, 27, 22, 30)]
+    logs = [made(str(at), start_time=at.replace(tzinfo=UTC), seconds=3_600, stages=[]) for at in starts]
+    picture = drawn_timeline(logs, aligned="day")
+    bars = [patch for patch in picture.axes[0].patches if isinstance(patch, Rectangle) and patch.get_width() > 0.5]
+    assert [(bar.get_x(), round(bar.get_width(), 6)) for bar in bars] == [(23.5, 1.0), (9.0, 1.0), (8.5, 1.0)]
+    found = texts(picture)
+    assert "time of day (Europe/Paris)" in found
+    assert {"10:00", "20:00"} <= {*found}
+    assert not [text for text in found if text.startswith(("24:", "25:"))]
+    assert "time of day (Europe/Paris)" in texts(drawn_timeline(of_every_kind(), aligned="day"))
+    with pytest.raises(ConfigurationError, match="aligned 'hour' is none of True, False, None and 'day'"):
+        Runs(logs).timeline(aligned="hour")  # type: ignore[arg-type]
 
 
 def test_too_many_runs_are_cut_and_the_title_says_so() -> None:
