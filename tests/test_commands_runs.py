@@ -437,10 +437,14 @@ def test_a_job_s_row_has_its_user_and_no_secret_of_its_command_line(
 
 @pytest.mark.parametrize("output", ["table", "csv", "json", "jsonl"])
 @pytest.mark.parametrize("arguments", [["runs"], ["run", "r1"]])
-def test_figures_have_no_zeros_of_the_table_s_scale(local_server: Server, arguments: list[str], output: str) -> None:
+def test_figures_have_no_zeros_of_the_table_s_scale_and_settings_no_secrets(
+    local_server: Server, arguments: list[str], output: str
+) -> None:
     table = run_table(local_server)
-    put(table, made("r1", seconds=0.011047, cpu_hours=Decimal("0.5"), rows_read=1_000))
+    settings = {"password": "hidden-in-here"}  # as somebody else may have put it there
+    put(table, made("r1", seconds=0.011047, cpu_hours=Decimal("0.5"), rows_read=1_000, config_snapshot=settings))
     shown = call(table, *arguments, "--output", output).stdout
     assert "0000000" not in shown
+    assert "hidden-in-here" not in shown
     assert ("0.011047" in shown) is (arguments == ["runs"] or output != "table")
     assert ("1000" if output != "table" or arguments == ["runs"] else "1,000") in shown

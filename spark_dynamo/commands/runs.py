@@ -343,8 +343,11 @@ def _screen() -> Console:
 
 
 def _shown(log: PipelineRunLog, zone: tzinfo) -> dict[str, Any]:
-    """A run's values, times in that zone and fractions without the zeros that the table's scale adds."""
+    """A run's values, times in that zone, fractions without the zeros that the table's scale adds, settings without secrets."""
+    from spark_dynamo.errors.masking import masked
+
     values = {name: _plain(value) for name, value in log.model_dump().items()}
+    values["config_snapshot"] = masked(values["config_snapshot"])
     return {name: value.astimezone(zone) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
