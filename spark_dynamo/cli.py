@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +53,8 @@ for _commands_of in (schema, scan, copy, runs, local):
 
 def main() -> None:
     """Run the command; a failure that this package foresees is one sentence, not a traceback."""
+    if sys.stderr is None:  # as `2>&-` leaves it
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - to the end of the process
     try:
         app()
     except DynamoDBWrapperError as error:

@@ -6,16 +6,20 @@ import json
 import os
 import pty
 import shlex
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
 import pytest
 
+from spark_dynamo.local.ports import free_port
 from tests.conftest import Server
 from tests.runs.report.logs import made
-from tests.runs.tables import ITEMS, RunTable, run_table
+from tests.runs.tables import ITEMS, RunTable, run_table, until
 
 pytestmark = pytest.mark.server
 COMMAND = [sys.executable, "-c", "from spark_dynamo.cli import main; main()"]
@@ -28,6 +32,12 @@ def table(local_server: Server) -> RunTable:
     (item,) = ITEMS.encode([made("r1", pipeline_id="caf\u00e9 \u65e5")]).to_pylist()
     table.server.put(table.name, orjson.loads(item))
     return table
+
+
+def is_answered(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
 
 
 def in_a_shell(table: RunTable, command: str, redirected: str = "", **environment: str) -> tuple[int, bytes, bytes]:
@@ -57,6 +67,24 @@ def test_an_output_that_takes_nothing_is_a_sentence_and_an_error(
 def test_help_on_a_full_disk_is_a_sentence(table: RunTable) -> None:
     full = (1, b"", b"Standard output can't be written: No space left on device\n")
     assert in_a_shell(table, "--help", ">/dev/full") == full
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("tables list", 0), ("run nobody", 1), ("run --pipeline-id x nofile.py", 2), ("runs --last 0", 2)],
+)
+def test_without_a_standard_error_the_exit_code_tells(table: RunTable, command: str, code: int) -> None:
+    found, _, told = in_a_shell(table, command, "2>&-")
+    assert (found, told) == (code, b"")
+
+
+def test_a_server_needs_no_standard_output(table: RunTable) -> None:
+    port = free_port()
+    command = ["/bin/sh", "-c", f"exec {shlex.join(COMMAND)} local --port {port} >&-"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, **table.environment()}) as process:
+        until(lambda: is_answered(port))
+        process.send_signal(signal.SIGTERM)
+        assert (process.wait(60), process.stderr and process.stderr.read()) == (0, b"")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -31,7 +31,18 @@ from spark_dynamo.commands.options import Format, is_raw
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["CLOSED_PIPE", "Rows", "console", "end_output", "escape", "show", "show_record", "to_json", "write"]
+__all__ = [
+    "CLOSED_PIPE",
+    "Rows",
+    "check_open",
+    "console",
+    "end_output",
+    "escape",
+    "show",
+    "show_record",
+    "to_json",
+    "write",
+]
 
 CLOSED_PIPE = 128 + 13  # the exit code where the reader of a pipe has gone, as shells count what SIGPIPE ends
 
@@ -64,6 +75,7 @@ def show_record(record: Mapping[str, Any], output: Format, title: str | None = N
     if output != "table":
         show([record], list(record), output)
         return
+    check_open()
     screen = console()
     if title:
         _print_title(screen, title)
@@ -123,6 +135,7 @@ class Rows:
             self.has_rows = True
 
     def _print_table(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        check_open()
         screen = console()
         if self._title:
             _print_title(screen, self._title)
@@ -246,7 +259,7 @@ def _text_escape(found: re.Match[str]) -> str:
 
 def write(text: str) -> None:
     """Write text in UTF-8, whatever the terminal's encoding: this is for programs."""
-    _check_open()
+    check_open()
     buffer = getattr(sys.stdout, "buffer", None)
     try:
         if buffer is None:  # a notebook's, or a test's
@@ -259,7 +272,8 @@ def write(text: str) -> None:
         _end_of_pipe()
 
 
-def _check_open() -> None:
+def check_open() -> None:
+    """Raise OSError where there is no standard output: for what is asked for to be shown."""
     if sys.stdout is None:  # as `>&-` leaves it
         raise OSError(errno.EBADF, "it is closed")
 
@@ -287,7 +301,6 @@ def console(*, markup: bool = False) -> Console:
         def on_broken_pipe(self) -> None:
             _end_of_pipe()
 
-    _check_open()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="backslashreplace")
     return Screen(highlight=False, markup=markup, emoji=False)

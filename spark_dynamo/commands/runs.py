@@ -26,7 +26,7 @@ from spark_dynamo.commands.options import (
     config_from,
     user_name,
 )
-from spark_dynamo.commands.output import console, show, show_record
+from spark_dynamo.commands.output import check_open, console, show, show_record
 from spark_dynamo.errors import ConfigurationError, ItemNotFoundError, shorten
 
 if TYPE_CHECKING:
@@ -336,6 +336,7 @@ def _log_of(config: DynamoDBConfig, run_id: str) -> PipelineRunLog:
 
 
 def _screen() -> Console:
+    check_open()
     screen = console()
     if not screen.is_terminal and "COLUMNS" not in screen._environ:
         screen.width = _WIDE
