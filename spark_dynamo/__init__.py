@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     )
     from spark_dynamo.metadata.tables import create_tables
     from spark_dynamo.run_logs.context import current_run, pipeline_run
+    from spark_dynamo.run_logs.importing import ImportedRun, import_missed_runs
     from spark_dynamo.run_logs.reaper import reap
     from spark_dynamo.run_logs.registration import RunListener, register_run_listener
     from spark_dynamo.run_logs.report.openlineage import to_openlineage
@@ -195,6 +196,7 @@ _HOMES = {
         "current_run",
         "pipeline_run",
     ),
+    "spark_dynamo.run_logs.importing": ("ImportedRun", "import_missed_runs"),
     "spark_dynamo.run_logs.reaper": ("reap",),
     "spark_dynamo.run_logs.registration": (
         "RunListener",
@@ -280,6 +282,7 @@ __all__ = [
     "DynamoDBConfig",
     "DynamoDBWrapperError",
     "ExpiredRun",
+    "ImportedRun",
     "Index",
     "InferredSchema",
     "InvalidItemError",
@@ -344,6 +347,7 @@ __all__ = [
     "get_pipeline_config_for_spark",
     "get_table_configs_for_spark",
     "get_timezone_manager",
+    "import_missed_runs",
     "infer_schema",
     "iter_models",
     "local_dynamodb",

@@ -180,6 +180,19 @@ def test_json_is_written_as_it_comes(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == ',\n{"id":"\\u009b"}\n]\n'
 
 
+def test_json_lines_are_one_object_to_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with Rows("jsonl") as rows:
+        rows.begin(["n", "id"])
+        rows.add([{"id": "a\nb", "n": Decimal("1.50")}, {"id": "\x9b"}])
+        rows.add([])
+        rows.add_texts(['{"id":{"S":"c"}}'])
+    lines = ['{"n":1.50,"id":"a\\nb"}', '{"n":null,"id":"\\u009b"}', '{"id":{"S":"c"}}']
+    assert capsys.readouterr().out == "".join(f"{line}\n" for line in lines)
+    show([], ["id"], "jsonl")
+    show_record({"id": "a"}, "jsonl")
+    assert capsys.readouterr().out == '{"id":"a"}\n'
+
+
 def test_json_that_broke_off_is_no_json() -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), write_through=True))

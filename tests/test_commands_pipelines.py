@@ -89,6 +89,23 @@ def test_a_pipeline_is_shown_whole(shell: Shell) -> None:
     assert '"memory_gb":1.50' in shell.run("show", "sales", "-o", "json").stdout
 
 
+@pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv"])
+@pytest.mark.parametrize("command", ["show", "list", "enable", "disable"])
+def test_no_secret_of_a_pipeline_is_shown(shell: Shell, command: str, output: str) -> None:
+    config = config_from(endpoint_url=shell.server.endpoint, region="us-east-1", table_prefix=shell.prefix)
+    config_of_source = {
+        "url": "jdbc:x://me:hunter2-hidden@host/db",
+        "options": [{"name": "password", "value": "s3cret-x"}],
+    }
+    PipelineConfigRepository(config).update("sales", {"config": {"db_password": "pa55word-y", **config_of_source}})
+    shown = shell.run(command, *(["sales"] if command != "list" else []), "--output", output)
+    assert shown.exit_code == 0, shown.output
+    assert not [secret for secret in ("hunter2-hidden", "s3cret-x", "pa55word-y") if secret in shown.output]
+    assert ("**********" in shown.stdout) is (command == "show")
+    stored = PipelineConfigRepository(config).get_or_raise("sales").config
+    assert stored["db_password"] == "pa55word-y"  # the pipeline itself still has it
+
+
 def test_a_pipeline_is_disabled_and_enabled(shell: Shell) -> None:
     (disabled,) = shell.rows("disable", "sales", "--by", "alice")
     assert (disabled["is_active"], disabled["updated_by"]) == (False, "alice")

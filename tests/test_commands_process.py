@@ -69,7 +69,15 @@ def test_each_help_has_an_example_that_begins_so(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path[0] not in ("local", "demo")], ids=" ".join)
 def test_each_command_says_where_and_in_which_form(path: tuple[str, ...]) -> None:
     given = {option for parameter in COMMANDS[path].params for option in parameter.opts}
-    assert given >= {"--endpoint-url", "--region", "--profile", "--environment", "--table-prefix", "--output"}
+    assert given >= {
+        "--endpoint-url",
+        "--region",
+        "--profile",
+        "--role-arn",
+        "--environment",
+        "--table-prefix",
+        "--output",
+    }
 
 
 def test_help_and_version_import_next_to_nothing() -> None:
@@ -130,7 +138,7 @@ def test_a_pipe_that_is_closed_early_is_no_traceback(local_server: Server) -> No
         assert process.stdout.readline() == "[\n"
         process.stdout.close()
         assert process.stderr.read() == ""
-        process.wait(60)
+        assert process.wait(60) == 128 + signal.SIGPIPE
 
 
 def test_what_is_for_programs_is_utf_8_whatever_the_locale() -> None:
@@ -197,6 +205,21 @@ def test_what_is_given_wins_over_what_can_not_be_used(monkeypatch: pytest.Monkey
     assert place.physical_name("pipeline_config") == "ours_pipeline_config"
     with pytest.raises(ConfigurationError, match="not 'production'"):
         config_from("http://127.0.0.1:8000")
+
+
+@pytest.mark.parametrize("command", ["tables list", "runs", "scan orders", "copy a b", "pipelines list"])
+def test_without_a_region_the_command_says_which_option_names_one(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "DYNAMODB_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["spark-dynamo", *command.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "No AWS region is known. Set option 'region' (on the command line --region)" in capsys.readouterr().err
 
 
 FOREIGN = "--endpoint-url localhost:8000"

@@ -17,6 +17,7 @@ import termios
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,18 @@ def test_one_run_for_programs(table: RunTable) -> None:
     assert result.exit_code == 3
     (found,) = json.loads(result.stdout)
     assert PipelineRunLog.model_validate(found) == table.log("bad")
+
+
+def test_a_run_is_shown_with_those_within_it(local_server: Server) -> None:
+    table = run_table(local_server)
+    start = NOW - timedelta(hours=1)
+    inner = made(
+        "inner", "failed", pipeline_id="load", start_time=start + timedelta(seconds=1), tags={"parent_run_id": "outer"}
+    )
+    put(table, made("outer", start_time=start), inner)
+    shown = call(table, "run", "outer").stdout
+    assert re.search(r"Runs within it\n[^✗]*✗ +load .* inner", shown)
+    assert re.search(r"parent +outer", call(table, "run", "inner").stdout)
 
 
 def test_the_beginning_of_an_id_will_do_where_one_run_has_it(local_server: Server) -> None:
@@ -387,3 +400,51 @@ def test_a_job_is_run_as_a_run(local_server: Server, job: Path) -> None:
     log = table.logs()["nightly"]
     expected: tuple[Any, ...] = (RunStatus.FAILED, "cron", "me", "sales")
     assert (log.status, log.trigger_type, log.created_by, log.tags["team"]) == expected
+    assert log.config_snapshot == {"script": str(job), "arguments": ["7", "--day", "-f"]}
+
+
+def test_a_job_s_row_has_its_user_and_no_secret_of_its_command_line(
+    local_server: Server, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = run_table(local_server)
+    monkeypatch.setenv("LOGNAME", "alice")
+    given = ["0", "--password", "hidden", "--api-token=hidden-too", "jdbc:x://u:hidden-as-well@host", "--day", "1"]
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from spark_dynamo.cli import main; main()",
+            "run",
+            "--pipeline-id",
+            "x",
+            job.name,
+            *given,
+        ],
+        env={**os.environ, **table.environment()},
+        cwd=job.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert f"arguments {given}" in finished.stdout  # the job itself has them all
+    log = table.logs()["x"]
+    assert (log.status, log.created_by) == (RunStatus.SUCCESS, "alice")
+    shown = ["0", "--password", "**********", "--api-token=**********", "jdbc:x://u:**********@host", "--day", "1"]
+    assert log.config_snapshot == {"script": str(job), "arguments": shown}
+    assert "hidden" not in json.dumps(table.item(log.run_id))
+
+
+@pytest.mark.parametrize("output", ["table", "csv", "json", "jsonl"])
+@pytest.mark.parametrize("arguments", [["runs"], ["run", "r1"]])
+def test_figures_have_no_zeros_of_the_table_s_scale_and_settings_no_secrets(
+    local_server: Server, arguments: list[str], output: str
+) -> None:
+    table = run_table(local_server)
+    settings = {"password": "hidden-in-here"}  # as somebody else may have put it there
+    put(table, made("r1", seconds=0.011047, cpu_hours=Decimal("0.5"), rows_read=1_000, config_snapshot=settings))
+    shown = call(table, *arguments, "--output", output).stdout
+    assert "0000000" not in shown
+    assert "hidden-in-here" not in shown
+    assert ("0.011047" in shown) is (arguments == ["runs"] or output != "table")
+    assert ("1000" if output != "table" or arguments == ["runs"] else "1,000") in shown

@@ -16,6 +16,7 @@ from spark_dynamo.aws.tables import Index, KeyAttribute, describe_table
 from spark_dynamo.cli import app
 from spark_dynamo.errors import ConfigurationError, TableNotFoundError
 from tests.conftest import Server
+from tests.servers.scripted import Reply, refusal, scripted_server
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
@@ -132,6 +133,39 @@ def test_a_table_that_is_not_there(local_server: Server) -> None:
     result = run(local_server, "describe", new_name())
     assert result.exit_code == 1
     assert isinstance(result.exception, TableNotFoundError)
+
+
+@pytest.mark.parametrize("command", ["scan", "schema", "tables describe", "copy"])
+def test_a_table_that_is_misspelt_is_named_as_it_may_be_meant(local_server: Server, command: str) -> None:
+    table = local_server.create()
+    misspelt = f"{table[:8]}{table[9:]}"
+    more = [new_name()] if command == "copy" else []
+    options = ["--endpoint-url", local_server.endpoint, "--region", "us-east-1"]
+    result = CliRunner().invoke(app, [*command.split(), misspelt, *more, *options], env=ENVIRONMENT)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, TableNotFoundError)
+    assert result.exception.near[0] == table
+    assert f"no table '{misspelt}': did you mean '{table}'" in str(result.exception)
+    assert f"endpoint={local_server.endpoint}" in str(result.exception)
+
+
+def test_a_logical_name_that_is_misspelt_is_named_too(local_server: Server) -> None:
+    result = run(local_server, "describe", "pipeline_confg")
+    assert "did you mean 'pipeline_config'" in str(result.exception)
+
+
+@pytest.mark.server
+def test_a_missing_table_is_the_error_though_nobody_may_list_tables() -> None:
+    def answer(operation: str, request: dict[str, Any]) -> Reply:
+        if operation == "ListTables":
+            return refusal("AccessDeniedException")
+        return refusal("ResourceNotFoundException")
+
+    with scripted_server(answer) as server:
+        options = ["--endpoint-url", server.endpoint, "--region", "us-east-1"]
+        result = CliRunner().invoke(app, ["tables", "describe", "zzzzzz", *options], env=ENVIRONMENT)
+    assert isinstance(result.exception, TableNotFoundError)
+    assert "no table 'zzzzzz'. Check the name" in str(result.exception)
 
 
 def test_more_tables_than_a_page_has(local_server: Server) -> None:

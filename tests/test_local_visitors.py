@@ -1,4 +1,4 @@
-"""No web page that a browser of this machine shows reads or wipes an embedded server of moto's."""
+"""No web page that a browser of this machine shows reads or wipes an embedded server."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.tables import KeyAttribute, create_table
 from spark_dynamo.local import LocalDynamoDB
+from tests.servers.dynoxide import required_dynoxide
 
 pytestmark = pytest.mark.server
 SIGNED = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=00"
@@ -23,9 +24,11 @@ CALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def embedded() -> Iterator[LocalDynamoDB]:
-    with LocalDynamoDB(share=False, engine="moto") as embedded:
+@pytest.fixture(scope="module", params=["moto", "dynoxide"])
+def embedded(request: pytest.FixtureRequest) -> Iterator[LocalDynamoDB]:
+    if request.param == "dynoxide":
+        required_dynoxide()
+    with LocalDynamoDB(share=False, engine=request.param) as embedded:
         create_table(embedded.client(), "orders", partition_key=KeyAttribute("id", "S"))
         yield embedded
 
@@ -64,7 +67,12 @@ def ask(embedded: LocalDynamoDB, method: str, path: str, headers: dict[str, str]
 )
 @pytest.mark.parametrize(
     ("method", "path", "more"),
-    [("POST", "/moto-api/reset", {}), ("POST", "/", CALL), ("OPTIONS", "/", {}), ("GET", "/moto-api/data.json", {})],
+    [
+        ("POST", "/moto-api/reset", {}),
+        ("POST", "/", CALL),
+        ("OPTIONS", "/", {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-amz-target"}),
+        ("GET", "/moto-api/data.json", {}),
+    ],
 )
 def test_a_web_page_gets_nothing_and_wipes_nothing(
     embedded: LocalDynamoDB, method: str, path: str, more: dict[str, str], headers: dict[str, str]

@@ -244,7 +244,10 @@ def explain(
             **where,
         )
     if isinstance(error, NoRegionError):
-        return ConfigurationError("No AWS region is known. Set option 'region' or the variable AWS_REGION", error)
+        return ConfigurationError(
+            "No AWS region is known. Set option 'region' (on the command line --region) or the variable AWS_REGION",
+            error,
+        )
     if isinstance(error, InvalidRegionError):
         return ConfigurationError(f"'{region}' is no name of an AWS region; give one as in eu-central-1", error)
     if isinstance(error, SSLError) and "WRONG_VERSION_NUMBER" in str(error):

@@ -18,6 +18,7 @@ from spark_dynamo.commands.options import (
     Profile,
     Raw,
     Region,
+    RoleArn,
     Stage,
     TablePrefix,
     complete_table,
@@ -65,6 +66,9 @@ def copy(
     to_profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="The AWS profile.", rich_help_panel=_TO)
     ] = None,
+    to_role_arn: Annotated[
+        str | None, typer.Option(metavar="ARN", help="The role to assume there.", rich_help_panel=_TO)
+    ] = None,
     to_environment: Annotated[
         Stage | None, typer.Option(help="Part of the metadata tables' names.", rich_help_panel=_TO)
     ] = None,
@@ -78,6 +82,7 @@ def copy(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Copy a table's items into another one with the same keys, byte for byte; safe to stop and to repeat.
 
@@ -88,18 +93,20 @@ def copy(
     from spark_dynamo.source.copying import copy_items, copy_target
     from spark_dynamo.source.item_read import plan_items
 
-    origin = Place(endpoint_url, region, profile, environment, table_prefix)
+    origin = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     place = Place(
         to_endpoint_url or endpoint_url,
         to_region or region,
         to_profile or profile,
         to_environment or environment,
         table_prefix if to_table_prefix is None else to_table_prefix,
+        to_role_arn or role_arn,
     )
     more = {"filter": filter, "consistentRead": consistent_read, "maxReadUnits": max_read_units}
     if max_write_units is not None and not max_write_units > 0:
         raise typer.BadParameter("must be above 0", param_hint="--max-write-units")
-    read = plan_items(origin.options(source, **more))
+    with origin.near_names():
+        read = plan_items(origin.options(source, **more))
     found = copy_target(read.found, place.connection(), place.physical_name(target), create=create)
     if create and read.found.table.multi_key_indexes:
         names = ", ".join(read.found.table.multi_key_indexes)

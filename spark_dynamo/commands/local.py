@@ -23,28 +23,26 @@ def local(
     ] = "auto",
 ) -> None:
     """Run a local DynamoDB in the foreground until Ctrl-C; its tables are gone then."""
-    from rich.console import Console
-
+    from spark_dynamo.commands.output import console
     from spark_dynamo.local import LocalDynamoDB
 
-    console = Console(highlight=False)
+    screen = console(markup=True)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with LocalDynamoDB(port, share=False, engine=engine) as server:
-        console.print(
+        screen.print(
             f"Local DynamoDB ({server.engine}) at [bold]{server.endpoint_url}[/bold]. To use it, in another terminal:"
         )
-        console.print(f"  export DYNAMODB_ENDPOINT_URL={server.endpoint_url} AWS_REGION={server.region}")
-        console.print("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local")
-        console.print("Ctrl-C ends it.")
+        screen.print(f"  export DYNAMODB_ENDPOINT_URL={server.endpoint_url} AWS_REGION={server.region}")
+        screen.print("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local")
+        screen.print("Ctrl-C ends it.")
         ended.wait()
 
 
 def demo() -> None:
     """Write real tables to a local DynamoDB, read them back, and answer a question with them in Spark."""
-    from rich.console import Console
-
+    from spark_dynamo.commands.output import console
     from spark_dynamo.demo import run
 
-    run(Console(highlight=False))
+    run(console(markup=True))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -15,11 +18,12 @@ if TYPE_CHECKING:
     from spark_dynamo.config import DynamoDBConfig
     from spark_dynamo.source.options import SourceOptions
 
-Format: TypeAlias = Literal["table", "json", "csv"]
+Format: TypeAlias = Literal["table", "json", "jsonl", "csv"]
 Stage: TypeAlias = Literal["dev", "staging", "prod"]
 
 _WHERE = "Where and how"
 _raw: ContextVar[bool] = ContextVar("spark_dynamo_raw", default=False)
+_MOST_NAMES = 5_000  # of tables that are looked at for one that is called nearly as another
 _COMPLETION_SECONDS = 1.0  # a shell that waits longer for names is worse than one without
 
 EndpointUrl: TypeAlias = Annotated[
@@ -41,6 +45,15 @@ Profile: TypeAlias = Annotated[
         "--profile", metavar="NAME", help="The AWS profile whose credentials are taken.", rich_help_panel=_WHERE
     ),
 ]
+RoleArn: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--role-arn",
+        metavar="ARN",
+        help="A role to assume, in another account, too.",
+        rich_help_panel=_WHERE,
+    ),
+]
 Environment: TypeAlias = Annotated[
     Stage | None,
     typer.Option("--environment", help="Part of the metadata tables' names, but for prod.", rich_help_panel=_WHERE),
@@ -53,7 +66,7 @@ TablePrefix: TypeAlias = Annotated[
 ]
 Output: TypeAlias = Annotated[
     Format,
-    typer.Option("--output", "-o", help="A table for people, a JSON array, or CSV with a header."),
+    typer.Option("--output", "-o", help="A table for people, a JSON array, JSON Lines, or CSV with a header."),
 ]
 
 
@@ -88,6 +101,7 @@ class Place:
     profile: str | None = None
     environment: str | None = None
     table_prefix: str | None = None
+    role_arn: str | None = None
 
     def options(self, table: str, **more: object) -> SourceOptions:
         """The data source's options for a table there; `more` are further ones, in its spelling."""
@@ -97,6 +111,7 @@ class Place:
             "endpointUrl": self.endpoint_url,
             "region": self.region,
             "profile": self.profile,
+            "roleArn": self.role_arn,
             "environment": self.environment,
             "tablePrefix": self.table_prefix,
         }
@@ -120,6 +135,21 @@ class Place:
 
         return physical_name(self.options(table))
 
+    @contextmanager
+    def near_names(self) -> Iterator[None]:
+        """Where a table is missing, its error names those there that are called nearly so, as far as they are told at once."""
+        from spark_dynamo.errors import TableNotFoundError
+        from spark_dynamo.errors.texts import near
+
+        try:
+            yield
+        except TableNotFoundError as error:
+            names = list(self.metadata_names().values())
+            with suppress(Exception):  # that the table is missing is the news
+                names.extend(islice(_tables(self), _MOST_NAMES))
+            found = [name for name in near(error.table, names) if name != error.table]
+            raise TableNotFoundError(error.table, error.original_error, near=found, **error.context) from None
+
     def metadata_names(self) -> dict[str, str]:
         """The metadata tables' logical names by their names in DynamoDB."""
         from spark_dynamo.metadata.tables import METADATA_TABLES
@@ -133,6 +163,7 @@ def config_from(
     profile: str | None = None,
     environment: str | None = None,
     table_prefix: str | None = None,
+    role_arn: str | None = None,
 ) -> DynamoDBConfig:
     """The configuration of the environment and `.env`, in which what is given here wins.
 
@@ -145,19 +176,28 @@ def config_from(
         endpoint_url=endpoint_url,
         region_name=region,
         profile_name=profile,
+        role_arn=role_arn,
         environment=environment,
         table_prefix=table_prefix,
     )
     if config.names_region:
         return config
-    place = Place(endpoint_url, region, profile, environment, table_prefix)
+    place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     return config.model_copy(update={"region_name": place.client().meta.region_name})
+
+
+def user_name() -> str:
+    """This machine's name of who runs the command; the number where it has none, as in a container of Kubernetes."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as Python up to 3.12 and from 3.13 on say it
+        return f"uid {os.getuid()}"
 
 
 def complete_table(context: typer.Context, incomplete: str) -> list[str]:
     """The names of tables that begin so, for the shell; the logical ones alone where DynamoDB does not answer within a second."""
     given = context.params
-    place = Place(*(given.get(name) for name in ("endpoint_url", "region", "profile", "environment", "table_prefix")))
+    place = Place(*(given.get(field.name) for field in fields(Place)))
     names: list[str] = []
     with suppress(Exception):  # a shell has no use for whatever goes wrong
         names.extend(place.metadata_names().values())

@@ -1,6 +1,7 @@
 """Rows on standard output: a table for people, JSON or CSV for programs; nothing else is ever written there.
 
-JSON has every digit of a number, times in ISO 8601, binaries as base64 text, sets as sorted arrays. In CSV, a value with parts
+JSON has every digit of a number, times in ISO 8601, binaries as base64 text, sets as sorted arrays; JSON Lines have one such row
+to a line. In CSV, a value with parts
 is JSON text; nothing, which JSON calls null, and the empty text look the same there. A text that a spreadsheet would take for a
 formula has an apostrophe before it. Characters that a terminal would obey are shown as escapes, in CSV with the exception of line
 breaks and tabs where it is piped. With `--raw`, piped CSV has each text as it is.
@@ -9,15 +10,19 @@ breaks and tabs where it is piped. With `--raw`, piped CSV has each text as it i
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 import re
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
@@ -26,7 +31,20 @@ from spark_dynamo.commands.options import Format, is_raw
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Rows", "escape", "show", "show_record", "to_json"]
+__all__ = [
+    "CLOSED_PIPE",
+    "Rows",
+    "check_open",
+    "console",
+    "end_output",
+    "escape",
+    "show",
+    "show_record",
+    "to_json",
+    "write",
+]
+
+CLOSED_PIPE = 128 + 13  # the exit code where the reader of a pipe has gone, as shells count what SIGPIPE ends
 
 _READABLE = 20  # characters: a wider column may be folded down to that
 _GAP = 2  # between the columns
@@ -57,10 +75,11 @@ def show_record(record: Mapping[str, Any], output: Format, title: str | None = N
     if output != "table":
         show([record], list(record), output)
         return
-    console = _console()
+    check_open()
+    screen = console()
     if title:
-        _print_title(console, title)
-    _print_pairs(console, record)
+        _print_title(screen, title)
+    _print_pairs(screen, record)
 
 
 class Rows:
@@ -78,49 +97,51 @@ class Rows:
 
     def __enter__(self) -> Rows:
         if self._output == "json":
-            _write("[")
+            write("[")
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if kind is None and self._output == "json":
-            _write("\n]\n" if self.has_rows else "]\n")
+            write("\n]\n" if self.has_rows else "]\n")
         if kind is None and self._output == "table" and not self.has_rows and self._columns is not None:
             self._print_table([])
 
     def begin(self, columns: Sequence[str]) -> None:
         """Name the columns of what follows."""
         if self._output == "csv" and self._columns is None:
-            _write(_csv([columns]))
+            write(_csv([columns]))
         self._columns = columns
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write some rows."""
         if not rows:
             return
-        if self._output == "json":
+        if self._output in ("json", "jsonl"):
             self.add_texts(_object(row, self._columns) for row in rows)
             return
         assert self._columns is not None
         if self._output == "csv":
-            _write(_csv([[_plain(row.get(column)) for column in self._columns] for row in rows]))
+            write(_csv([[_plain(row.get(column)) for column in self._columns] for row in rows]))
         else:
             self._print_table(rows)
         self.has_rows = True
 
     def add_texts(self, texts: Iterable[str]) -> None:
         """Write rows that are JSON already."""
-        joined = ",\n".join(texts)
+        joined = ("\n" if self._output == "jsonl" else ",\n").join(texts)
         if joined:
-            _write(f"{',' if self.has_rows else ''}\n{_OBEYED.sub(_json_escape, joined)}")
+            shown = _OBEYED.sub(_json_escape, joined)
+            write(f"{shown}\n" if self._output == "jsonl" else f"{',' if self.has_rows else ''}\n{shown}")
             self.has_rows = True
 
     def _print_table(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        console = _console()
+        check_open()
+        screen = console()
         if self._title:
-            _print_title(console, self._title)
+            _print_title(screen, self._title)
             self._title = None
         assert self._columns is not None
-        _print_table(console, rows, self._columns)
+        _print_table(screen, rows, self._columns)
 
 
 def to_json(value: Any) -> str:
@@ -236,24 +257,53 @@ def _text_escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 
 
-def _write(text: str) -> None:
-    """In UTF-8, whatever the terminal's encoding: this is for programs."""
+def write(text: str) -> None:
+    """Write text in UTF-8, whatever the terminal's encoding: this is for programs."""
+    check_open()
     buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:  # a notebook's, or a test's
-        sys.stdout.write(text)
-    else:
-        sys.stdout.flush()
-        buffer.write(text.encode())
-        buffer.flush()
+    try:
+        if buffer is None:  # a notebook's, or a test's
+            sys.stdout.write(text)
+        else:
+            sys.stdout.flush()
+            buffer.write(text.encode())
+            buffer.flush()
+    except BrokenPipeError:
+        _end_of_pipe()
+
+
+def check_open() -> None:
+    """Raise OSError where there is no standard output: for what is asked for to be shown."""
+    if sys.stdout is None:  # as `>&-` leaves it
+        raise OSError(errno.EBADF, "it is closed")
+
+
+def _end_of_pipe() -> NoReturn:
+    """Nobody reads any more: the command ends without a word, as one that SIGPIPE ends."""
+    end_output()
+    raise SystemExit(CLOSED_PIPE)
+
+
+def end_output() -> None:
+    """Send what Python may still have for standard output nowhere, lest it fails again at the end of the process."""
+    with suppress(OSError, AttributeError), Path(os.devnull).open("wb") as nowhere:  # it may be closed, or a notebook's
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 # ---------------------------------------------------------------------------------------------------- for people
 
 
-def _console() -> Console:
+def console(*, markup: bool = False) -> Console:
+    """What prints on standard output for people; what its encoding has no characters for is shown as escapes."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            _end_of_pipe()
+
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return Screen(highlight=False, markup=markup, emoji=False)
 
 
 def _print_title(console: Console, title: str) -> None:
@@ -279,7 +329,7 @@ def _print_table(console: Console, rows: Sequence[Mapping[str, Any]], columns: S
     if not console.is_terminal:
         for line in (names, ["-" * width for width in widths], *cells):
             padded = map(_padded, line, widths, is_right)
-            _write((" " * _GAP).join(padded).rstrip() + "\n")
+            write((" " * _GAP).join(padded).rstrip() + "\n")
         return
     least = [min(width, _READABLE) for width in widths]
     if sum(least) + _GAP * (len(columns) - 1) > console.width:
@@ -304,7 +354,7 @@ def _print_pairs(console: Console, record: Mapping[str, Any]) -> None:
     pairs = [(escape(name), escape(_plain(value))) for name, value in record.items() if value is not None]
     if not console.is_terminal:
         width = max((cell_len(name) for name, _ in pairs), default=0)
-        _write("".join(f"{_padded(name, width)}{' ' * _GAP}{value}".rstrip() + "\n" for name, value in pairs))
+        write("".join(f"{_padded(name, width)}{' ' * _GAP}{value}".rstrip() + "\n" for name, value in pairs))
         return
     grid = Table.grid(padding=(0, _GAP, 0, 0))
     grid.add_column(style="bold", max_width=max(_READABLE, console.width // 3), overflow="fold")

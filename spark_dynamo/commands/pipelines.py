@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,12 +14,15 @@ from spark_dynamo.commands.options import (
     Profile,
     Raw,
     Region,
+    RoleArn,
     TablePrefix,
     config_from,
+    user_name,
 )
 from spark_dynamo.commands.output import show, show_record
 
 if TYPE_CHECKING:
+    from spark_dynamo.metadata.models import PipelineConfig
     from spark_dynamo.metadata.repositories import PipelineConfigRepository
 
 app = typer.Typer(no_args_is_help=True, help="List and show configured pipelines; enable and disable them.")
@@ -50,11 +51,12 @@ def list_all(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """List the pipelines of table pipeline_config."""
-    found = _repository(endpoint_url, region, profile, environment, table_prefix).list_all()
+    found = _repository(endpoint_url, region, profile, environment, table_prefix, role_arn).list_all()
     wanted = [
-        pipeline.model_dump()
+        _shown(pipeline)
         for pipeline in sorted(found, key=lambda pipeline: pipeline.pipeline_id)
         if active in (None, pipeline.is_active) and pipeline_environment in (None, pipeline.environment)
     ]
@@ -71,10 +73,11 @@ def show_one(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
-    """Show all that is configured of a pipeline."""
-    repository = _repository(endpoint_url, region, profile, environment, table_prefix)
-    show_record(repository.get_or_raise(pipeline_id).model_dump(), output)
+    """Show all that is configured of a pipeline; its secrets are stars."""
+    repository = _repository(endpoint_url, region, profile, environment, table_prefix, role_arn)
+    show_record(_shown(repository.get_or_raise(pipeline_id)), output)
 
 
 @app.command(epilog="Example: spark-dynamo pipelines enable sales")
@@ -88,9 +91,10 @@ def enable(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Make a pipeline active; one that is stays as it is."""
-    repository = _repository(endpoint_url, region, profile, environment, table_prefix)
+    repository = _repository(endpoint_url, region, profile, environment, table_prefix, role_arn)
     _set_active(repository, pipeline_id, True, by, output)
 
 
@@ -105,9 +109,10 @@ def disable(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Make a pipeline inactive; one that is stays as it is."""
-    repository = _repository(endpoint_url, region, profile, environment, table_prefix)
+    repository = _repository(endpoint_url, region, profile, environment, table_prefix, role_arn)
     _set_active(repository, pipeline_id, False, by, output)
 
 
@@ -122,13 +127,13 @@ def _set_active(
 ) -> None:
     pipeline = repository.get_or_raise(pipeline_id)
     if pipeline.is_active is not is_active:
-        pipeline = repository.update_pipeline_status(pipeline_id, is_active, updated_by=by or _user())
-    show([pipeline.model_dump()], _COLUMNS, output)
+        pipeline = repository.update_pipeline_status(pipeline_id, is_active, updated_by=by or user_name())
+    show([_shown(pipeline)], _COLUMNS, output)
 
 
-def _user() -> str:
-    """This machine's name of who runs the command; the number where it has none, as in a container of Kubernetes."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # as Python up to 3.12 and from 3.13 on say it
-        return f"uid {os.getuid()}"
+def _shown(pipeline: PipelineConfig) -> dict[str, Any]:
+    """All that is configured, without the secrets."""
+    from spark_dynamo.errors.masking import masked
+
+    shown: dict[str, Any] = masked(pipeline.model_dump())
+    return shown

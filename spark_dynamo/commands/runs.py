@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import asdict
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,10 +21,12 @@ from spark_dynamo.commands.options import (
     Profile,
     Raw,
     Region,
+    RoleArn,
     TablePrefix,
     config_from,
+    user_name,
 )
-from spark_dynamo.commands.output import show, show_record
+from spark_dynamo.commands.output import check_open, console, show, show_record
 from spark_dynamo.errors import ConfigurationError, ItemNotFoundError, shorten
 
 if TYPE_CHECKING:
@@ -77,6 +82,7 @@ def list_runs(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """List runs, newest first; `reap` marks lost ones."""
     if context.invoked_subcommand is not None:
@@ -85,7 +91,7 @@ def list_runs(
     from spark_dynamo.run_logs.report.runs import runs
     from spark_dynamo.run_logs.report.words import unreadable_lines
 
-    config = config_from(endpoint_url, region, profile, environment, table_prefix)
+    config = config_from(endpoint_url, region, profile, environment, table_prefix, role_arn)
     zone = shown_zone(config, timezone)
     try:
         begun = since_of(since, zone)
@@ -99,15 +105,14 @@ def list_runs(
         last=last,
         user_timezone=timezone,
     )
-    console = _console()
-    if output == "table" and console.is_terminal:
-        console.print(found)
+    if output == "table" and (screen := _screen()).is_terminal:
+        screen.print(found)
         return
     for line in unreadable_lines(found.unreadable):
         typer.echo(line, err=True)
     in_zone = found.timezone if output == "table" else UTC
-    rows = [_in_zone(log.model_dump(), in_zone) for log in found]
-    show(rows, list(rows[0]) if rows and output == "json" else _COLUMNS, output)
+    rows = [_shown(log, in_zone) for log in found]
+    show(rows, list(rows[0]) if rows and output in ("json", "jsonl") else _COLUMNS, output)
 
 
 @listing.command("reap", epilog="Example: spark-dynamo runs reap --environment prod")
@@ -119,11 +124,12 @@ def reap_runs(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Mark each run as lost that is open though its lease has run out, and list them."""
     from spark_dynamo.run_logs.reaper import reap
 
-    lost = reap(config_from(endpoint_url, region, profile, environment, table_prefix))
+    lost = reap(config_from(endpoint_url, region, profile, environment, table_prefix, role_arn))
     columns = ("run_id", "pipeline_id", "lease_expires_at", "owner")
     show(
         [{name: getattr(run, name) for name in columns} for run in lost],
@@ -131,6 +137,31 @@ def reap_runs(
         output,
         f"Marked as lost: {len(lost)}",
     )
+
+
+@listing.command("import", epilog="Example: spark-dynamo runs import /tmp/spark-dynamo-missed-runs-x7.jsonl")
+def import_runs(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Run logs that DynamoDB did not get, as JSON Lines.", show_default=False),
+    ],
+    output: Output = "table",
+    raw: Raw = False,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    environment: Environment = None,
+    table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
+) -> None:
+    """Write the run logs of a file that a warning named into the table, and list them; safe to repeat.
+
+    A row that says that its run has ended stays as it is: `is_written` is false then, and `found` is what it says.
+    """
+    from spark_dynamo.run_logs.importing import import_missed_runs
+
+    imported = import_missed_runs(file, config_from(endpoint_url, region, profile, environment, table_prefix, role_arn))
+    show([asdict(run) for run in imported], ("run_id", "pipeline_id", "status", "is_written", "found"), output)
 
 
 class _RunCommand(TyperCommand):
@@ -168,7 +199,10 @@ def run(
         str, typer.Option(metavar="TEXT", help="What starts the job.", rich_help_panel="A job")
     ] = "manual",
     created_by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who starts the job.", rich_help_panel="A job")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Who starts the job; the user of this machine by default.", rich_help_panel="A job"
+        ),
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A tag of the run.", rich_help_panel="A job")
@@ -178,6 +212,7 @@ def run(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Show a run, with its stages, figures, checks, messages and error; or run a job whose run log writes itself.
 
@@ -188,16 +223,18 @@ def run(
     A job's exit code is the job's own.
     """
     _check_together(context, is_job=pipeline_id is not None)
-    config = config_from(endpoint_url, region, profile, environment, table_prefix)
+    config = config_from(endpoint_url, region, profile, environment, table_prefix, role_arn)
     if pipeline_id is not None:
+        from spark_dynamo.errors.masking import masked_arguments
         from spark_dynamo.run_logs.settings import RunSettings
 
         settings = RunSettings(
             pipeline_id=pipeline_id,
             trigger_type=trigger_type,
             config=config,
-            created_by=created_by,
+            created_by=created_by or user_name(),
             tags=_tags(tag or []),
+            config_snapshot={"script": str(Path(target).absolute()), "arguments": masked_arguments(arguments or [])},
         )
         from spark_dynamo.run_logs.launch import launch
 
@@ -229,6 +266,7 @@ def _check_together(context: typer.Context, *, is_job: bool) -> None:
 def _show_run(
     config: DynamoDBConfig, run_id: str, zone: tzinfo, output: Format, interval: float | None
 ) -> PipelineRunLog:
+    from spark_dynamo.run_logs.report.reading import read_children
     from spark_dynamo.run_logs.report.standing import is_open
     from spark_dynamo.run_logs.report.terminal import run_view
 
@@ -240,9 +278,9 @@ def _show_run(
             typer.echo("No longer followed; the run goes on.", err=True)
             raise typer.Exit(_INTERRUPTED) from None
     elif output == "table":
-        _console().print(run_view(log, zone, datetime.now(UTC)))
+        _screen().print(run_view(log, zone, datetime.now(UTC), read_children(config, log)))
     if output != "table":
-        show_record(log.model_dump(), output)
+        show_record(_shown(log, UTC), output)
     return log
 
 
@@ -252,17 +290,20 @@ def _follow(
     """Show a run anew at each look, until it has ended; what is no terminal gets it once, at the end."""
     from rich.live import Live
 
+    from spark_dynamo.run_logs.report.reading import read_children
     from spark_dynamo.run_logs.report.standing import is_open
     from spark_dynamo.run_logs.report.terminal import LastLines, run_view
 
     pause = threading.Event()
-    console = _console()
-    console.quiet = not is_shown
+    screen = _screen()
+    screen.quiet = not is_shown
     # what is higher than the terminal can't be overwritten: it is whole once it stays
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+    with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            view = run_view(log, zone, datetime.now(UTC))
-            live.update(LastLines(view) if is_open(log) and console.is_terminal else view, refresh=True)
+            # what is no terminal sees the end alone; the runs within are asked for once
+            children = () if is_open(log) or not is_shown else read_children(config, log)
+            view = run_view(log, zone, datetime.now(UTC), children)
+            live.update(LastLines(view) if is_open(log) and screen.is_terminal else view, refresh=True)
             if not is_open(log):
                 return log
             pause.wait(interval)
@@ -294,17 +335,29 @@ def _log_of(config: DynamoDBConfig, run_id: str) -> PipelineRunLog:
     return found[0]
 
 
-def _console() -> Console:
-    from rich.console import Console
+def _screen() -> Console:
+    check_open()
+    screen = console()
+    if not screen.is_terminal and "COLUMNS" not in screen._environ:
+        screen.width = _WIDE
+    return screen
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal and "COLUMNS" not in console._environ:
-        console.width = _WIDE
-    return console
 
+def _shown(log: PipelineRunLog, zone: tzinfo) -> dict[str, Any]:
+    """A run's values, times in that zone, fractions without the zeros that the table's scale adds, settings without secrets."""
+    from spark_dynamo.errors.masking import masked
 
-def _in_zone(values: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
+    values = {name: _plain(value) for name, value in log.model_dump().items()}
+    values["config_snapshot"] = masked(values["config_snapshot"])
     return {name: value.astimezone(zone) if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return Decimal(f"{value:f}".rstrip("0").rstrip(".")) if "." in f"{value:f}" else value
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _tags(tags: list[str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from spark_dynamo.commands.options import (
     Place,
     Profile,
     Region,
+    RoleArn,
     TableName,
     TablePrefix,
     take_raw,
@@ -71,8 +72,8 @@ def scan(
         bool,
         typer.Option(
             "--raw",
-            help='With --output json: items in DynamoDB JSON, {"id":{"S":"a"}}, which tells sets and binaries. With csv: each '
-            "text as it is, also what spreadsheets run as a formula.",
+            help='With --output json or jsonl: items in DynamoDB JSON, {"id":{"S":"a"}}, which tells sets and binaries. With '
+            "csv: each text as it is, also what spreadsheets run as a formula.",
             callback=take_raw,
         ),
     ] = False,
@@ -82,6 +83,7 @@ def scan(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Print the items of a table, as they come; memory does not grow with the table.
 
@@ -92,22 +94,24 @@ def scan(
     from spark_dynamo.source.item_read import plan_items
 
     if raw and output == "table":
-        raise typer.BadParameter("needs --output json or csv beside it", param_hint="--raw")
-    place = Place(endpoint_url, region, profile, environment, table_prefix)
+        raise typer.BadParameter("needs --output json, jsonl or csv beside it", param_hint="--raw")
+    place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     more = {"filter": filter, "index": index, "consistentRead": consistent_read, "maxReadUnits": max_read_units}
     options = place.options(table, **more)
     chosen = _names(columns)
-    read = plan_items(options, columns=chosen, limit=limit)
+    with place.near_names():
+        read = plan_items(options, columns=chosen, limit=limit)
     if explain:
         _explain(read, output)
         return
     started, seen = time.monotonic(), _Seen()
     with Rows(output) as rows, closing(read.texts()) as texts:
         pages = seen.of(page.to_pylist() for page in texts)
-        if raw and output == "json":
+        is_json = output in ("json", "jsonl")
+        if raw and is_json:
             for page in pages:
                 rows.add_texts(page)
-        elif output == "json":
+        elif is_json:
             for page in pages:
                 rows.add_texts([to_json(row) for row in _rows(page, chosen)])
         else:

@@ -14,10 +14,11 @@ from spark_dynamo.commands.options import (
     Profile,
     Raw,
     Region,
+    RoleArn,
     TableName,
     TablePrefix,
 )
-from spark_dynamo.commands.output import show
+from spark_dynamo.commands.output import show, write
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +40,7 @@ def schema(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Print the schema of a table that exists: that of its model, or inferred from a sample of its items."""
     from spark_dynamo.schema.generation.model_source import model_source
@@ -47,11 +49,12 @@ def schema(
     from spark_dynamo.source.location import find
     from spark_dynamo.source.schemas import full_schema
 
-    place = Place(endpoint_url, region, profile, environment, table_prefix)
+    place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     options = place.options(table, samplingSize=sample)
-    found = full_schema(options, lambda: find(options))
+    with place.near_names():
+        found = full_schema(options, lambda: find(options))
     if model:
-        typer.echo(model_source(found, name or model_name(table)), nl=False)
+        write(model_source(found, name or model_name(table)))
         return
     rows = [
         {"column": row.path, "type": row.type, "DynamoDB": row.stored, "comment": row.comment} for row in outline(found)

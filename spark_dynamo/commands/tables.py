@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import typer
@@ -15,11 +16,12 @@ from spark_dynamo.commands.options import (
     Profile,
     Raw,
     Region,
+    RoleArn,
     TableName,
     TablePrefix,
     config_from,
 )
-from spark_dynamo.commands.output import show, show_record
+from spark_dynamo.commands.output import show, show_record, write
 
 if TYPE_CHECKING:
     from spark_dynamo.aws.tables import Index, KeyAttribute, TableDescription
@@ -67,12 +69,13 @@ def create(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Create the metadata tables, or one table of your own, and wait until it is there; safe to repeat.
 
     A table that exists with these keys and indexes is left as it is; with others it is an error. New tables are on demand.
     """
-    place = Place(endpoint_url, region, profile, environment, table_prefix)
+    place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     given = (partition_key, sort_key, index, local_index, ttl)
     if name is None:
         if any(one is not None and one != [] for one in given):
@@ -107,11 +110,12 @@ def list_all(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """List the account's tables in the region; the metadata tables are marked with their logical names."""
     from spark_dynamo.aws.listing import list_tables
 
-    place = Place(endpoint_url, region, profile, environment, table_prefix)
+    place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     marks = place.metadata_names()
     names = [name for name in list_tables(place.client()) if name.startswith(starts_with)]
     show([{"table": name, "metadata": marks.get(name)} for name in names], ["table", "metadata"], output)
@@ -127,21 +131,23 @@ def describe(
     profile: Profile = None,
     environment: Environment = None,
     table_prefix: TablePrefix = None,
+    role_arn: RoleArn = None,
 ) -> None:
     """Describe a table: keys, indexes, status, items and bytes (some hours old), billing, TTL."""
     from spark_dynamo.aws.listing import ttl_attribute
     from spark_dynamo.aws.tables import describe_table
 
-    place = Place(endpoint_url, region, profile, environment, table_prefix)
+    place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     client, name = place.client(), place.physical_name(table)
-    found = describe_table(client, name)
+    with place.near_names():
+        found = describe_table(client, name)
     facts = _facts(found, ttl_attribute(client, name))
     if output != "table":
         show_record(facts, output)
         return
     show_record({**facts, **_for_people(found)}, output)
     if found.indexes:
-        typer.echo()
+        write("\n")
         rows = [{**facts, "keys": _shown(index)} for facts, index in zip(facts["indexes"], found.indexes, strict=True)]
         show(rows, ["name", "kind", "keys", "projection", "status", "items", "bytes"], output, "Indexes")
 
@@ -149,7 +155,7 @@ def describe(
 def _create_metadata_tables(place: Place, output: Any) -> None:
     from spark_dynamo.metadata.tables import create_tables
 
-    config = config_from(place.endpoint_url, place.region, place.profile, place.environment, place.table_prefix)
+    config = config_from(*astuple(place))
     names = create_tables(config, client=place.client())
     _show_descriptions(place, names, output)
 

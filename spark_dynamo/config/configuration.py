@@ -91,7 +91,8 @@ class DynamoDBConfig(BaseSettings):
     role_session_name: str = Field("spark-dynamo", description="The role's session in CloudTrail")
     region_name: str = Field(
         "us-east-1",
-        description="AWS region of the tables; where none is set, that of AWS's own chain, then us-east-1",
+        description="AWS region of the tables; where none is set, that of AWS's own chain; where that has none, repositories "
+        "and run logs take us-east-1, Spark's reads and writes and the command line refuse",
     )
     endpoint_url: str | None = Field(None, description="http(s) address of a local server or VPC endpoint; None: AWS")
     table_prefix: str = Field("", description="First part of every physical table name; empty: none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from spark_dynamo.errors.configuration import ConfigurationError
@@ -24,6 +25,7 @@ _COUNT_NAME = re.compile("tokens", re.IGNORECASE)
 _IN_URL = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s]*@")
 _ASSIGNED = re.compile(r"(?<![\w.-])([\w.-]++)[\"']?\s*+[=:]\s*+")
 _VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s\"'&;,}\])]+")
+_OF_SECRET = re.compile(r"([\w.-]+=).*", re.DOTALL)
 _KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 
 
@@ -78,6 +80,27 @@ def _without_assigned(text: str) -> str:
             kept.append(text[end : value.start()] + STARS)
             end = value.end()
     return "".join(kept) + text[end:]
+
+
+def masked_arguments(arguments: Iterable[str]) -> list[str]:
+    """A command's arguments with stars in place of the secrets that `masked` finds, and of what stands behind an option for one.
+
+    >>> masked_arguments(["--day", "2026-11-01", "--password", "hidden", "--token=all is hidden", "--password"])
+    ['--day', '2026-11-01', '--password', '**********', '--token=**********', '--password']
+    """
+    given = [_OF_SECRET.sub(rf"\1{STARS}", argument) if _is_assigned(argument) else argument for argument in arguments]
+    known = {
+        value: STARS
+        for option, value in pairwise(given)
+        if option.startswith("-") and "=" not in option and is_secret_name(option) and not value.startswith("-")
+    }
+    return [known.get(argument, argument) for argument in masked(given, known)]
+
+
+def _is_assigned(argument: str) -> bool:
+    """Whether all behind the equals sign is a secret."""
+    found = _OF_SECRET.fullmatch(argument)
+    return found is not None and is_secret_name(found[1])
 
 
 def check_no_login(url: str | None) -> None:

@@ -51,16 +51,20 @@ class InvalidResponseError(RequestFailedError):
 
 
 class TableNotFoundError(RequestFailedError):
-    """There is no such table or index in that region."""
+    """There is no such table or index in that region; `near` are names there that are like it, as far as they are known."""
 
-    def __init__(self, table: str, original_error: BaseException | None = None, **context: Any) -> None:
+    def __init__(
+        self, table: str, original_error: BaseException | None = None, *, near: Sequence[str] = (), **context: Any
+    ) -> None:
+        meant = f": did you mean {', '.join(map(repr, near))}?" if near else "."
         super().__init__(
-            f"DynamoDB has no table '{table}'. Check the name, the region and the endpoint; to create the table, set "
+            f"DynamoDB has no table '{table}'{meant} Check the name, the region and the endpoint; to create the table, set "
             "option createTable on a write or run 'spark-dynamo tables create'; sd.create_tables(config) makes the metadata tables",
             original_error,
             **context,
         )
         self.table = table
+        self.near = list(near)
 
 
 class ConditionFailedError(RequestFailedError):

@@ -19,9 +19,13 @@ def shorten(value: object) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like `name` (letter case aside), or None where none is close."""
+    return next(iter(near(name, known, 1)), None)
+
+
+def near(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The known names that are like `name` (letter case aside), `most` of them at most, the nearest first."""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[matches[0]] if matches else None
+    return [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=most, cutoff=0.6)]
 
 
 def show_key(key: Mapping[str, object]) -> str:

@@ -1,6 +1,7 @@
 """dynoxide, a DynamoDB server in Rust on SQLite, as a program of its own: https://github.com/nubo-db/dynoxide.
 
 It starts in milliseconds, is many times as fast as moto, and refuses what AWS refuses. pip can't bring it; cargo can.
+It lets every web page read and write, so it listens where no page finds it, and a front that refuses pages stands before it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import time
 from pathlib import Path
 
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.local.ports import HOST, free_port
+from spark_dynamo.local.front import Front
+from spark_dynamo.local.ports import HOST, free_port, hidden_host, listen
 
 CRATE_VERSION = "3.2.0"
 INSTALL = (
@@ -57,7 +59,7 @@ def find_dynoxide() -> Path | None:
 
 
 class DynoxideEngine:
-    """A running server of dynoxide's, with its tables in memory."""
+    """A running server of dynoxide's, with its tables in memory; `behind` is where it listens itself."""
 
     name = "dynoxide"
 
@@ -68,22 +70,29 @@ class DynoxideEngine:
             raise ConfigurationError(
                 f"There is no `dynoxide` on the PATH or in {cache_folder()}. Install it: {INSTALL}, or take engine='moto'"
             )
-        for attempt in range(1, _ATTEMPTS + 1):
-            chosen = free_port(port)
-            self._process = _start(program, chosen)
-            version = _version_when_ready(self._process, chosen)
+        listening = listen(port)
+        for _ in range(_ATTEMPTS):
+            host = hidden_host()
+            self.behind = host, free_port(0, host)
+            self._process = _start(program, *self.behind)
+            version = _version_when_ready(self._process, *self.behind)
             if version is not None:
-                self.version, self.endpoint_url = version, f"http://{HOST}:{chosen}"
+                self.version, self.endpoint_url = version, f"http://{HOST}:{listening.getsockname()[1]}"
+                self._front = Front(listening, self.behind)
                 return
-            self.stop()
-            if port or attempt == _ATTEMPTS:
-                break
+            self._end_process()
+        listening.close()
+        host, tried = self.behind
         raise ConfigurationError(
-            f"{program} does not serve on port {chosen} of {HOST}. Try `{program} --port {chosen}`"
+            f"{program} does not serve on port {tried} of {host}. Try `{program} --host {host} --port {tried}`"
         )
 
     def stop(self) -> None:
         """End it; its tables are gone."""
+        self._front.stop()
+        self._end_process()
+
+    def _end_process(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -93,8 +102,8 @@ class DynoxideEngine:
             self._process.wait()
 
 
-def _start(program: Path, port: int) -> subprocess.Popen[bytes]:
-    command = [str(program), "--host", HOST, "--port", str(port), "--log", "quiet"]
+def _start(program: Path, host: str, port: int) -> subprocess.Popen[bytes]:
+    command = [str(program), "--host", host, "--port", str(port), "--log", "quiet"]
     return subprocess.Popen(  # noqa: S603 - found on the PATH, or what the user's own cargo made
         ["/bin/sh", "-c", _WHILE_PIPED, "sh", *command],
         stdin=subprocess.PIPE,
@@ -104,11 +113,11 @@ def _start(program: Path, port: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _version_when_ready(process: subprocess.Popen[bytes], port: int) -> str | None:
+def _version_when_ready(process: subprocess.Popen[bytes], host: str, port: int) -> str | None:
     """The version, once it answers; None where the program has ended or somebody else answers at its port."""
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        connection = http.client.HTTPConnection(HOST, port, timeout=_START_SECONDS)
+        connection = http.client.HTTPConnection(host, port, timeout=_START_SECONDS)
         try:
             connection.request("GET", "/")
             server, _, version = (connection.getresponse().getheader("Server") or "").partition("/")

@@ -107,8 +107,8 @@ def local_dynamodb(port: int = 0, *, engine: EngineName = "auto") -> LocalDynamo
 
     `engine` is "moto", which `pip install 'spark-dynamo[local]'` brings; "dynoxide", a program of its own, faster and as strict
     as AWS, found on the PATH or in ~/.cache/spark_dynamo; or "auto": dynoxide where it is found, else moto. The log and
-    `server.engine` tell which one runs. moto answers programs of this machine only; dynoxide also answers web pages that its
-    browser shows, so put nothing into it that those may not see or change.
+    `server.engine` tell which one runs. Either answers programs of this machine only: no other host, and no web page that a
+    browser on it shows.
 
     Raises ConfigurationError where the engine is not installed or unknown, or the port is taken.
 

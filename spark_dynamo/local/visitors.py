@@ -32,7 +32,7 @@ def programs_only(app: Application) -> Application:
 
 
 def refusal(environ: Mapping[str, Any]) -> str | None:
-    """Why a request gets no answer, None where it gets one."""
+    """Why a request, with its headers as WSGI names them, gets no answer; None where it gets one."""
     host, origin, site = (environ.get(f"HTTP_{name}") for name in ("HOST", "ORIGIN", "SEC_FETCH_SITE"))
     if host is not None and _name_of(host) not in _HOSTS:
         return (

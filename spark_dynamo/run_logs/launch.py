@@ -28,14 +28,20 @@ def launch(job: str, arguments: Sequence[str], settings: RunSettings) -> int:
     """Run the file `job` with those arguments as `python job ...` would, and log it as a run; its exit code.
 
     The run begins before the file's first line, takes in each Spark session as soon as it exists, and ends when the file and the
-    threads have that it left behind. Tracebacks and messages go to standard error as Python's own do. Raises
-    ConfigurationError where the configuration of the run can't be used.
+    threads have that it left behind. Tracebacks and messages go to standard error as Python's own do. A file that can't be
+    read is none of the pipeline's runs. Raises ConfigurationError where the configuration of the run can't be used.
     """
-    listener = RunListener(settings, is_launched=True)
-    error: BaseException | None = None
     path = str(Path(job).absolute())
     try:
-        with _sessions_attached(listener), _program(job, path, arguments) as run:
+        with io.open_code(path) as file:
+            source = file.read()
+    except OSError as problem:
+        sys.stderr.write(f"spark-dynamo: can't open file '{path}': [Errno {problem.errno}] {problem.strerror}\n")
+        return _UNREADABLE
+    listener = RunListener(settings, is_launched=True)
+    error: BaseException | None = None
+    try:
+        with _sessions_attached(listener), _program(job, path, source, arguments) as run:
             run()
             _join_threads()
     except BaseException as caught:
@@ -49,7 +55,7 @@ def launch(job: str, arguments: Sequence[str], settings: RunSettings) -> int:
 
 
 @contextmanager
-def _program(job: str, path: str, arguments: Sequence[str]) -> Iterator[Callable[[], None]]:
+def _program(job: str, path: str, source: bytes, arguments: Sequence[str]) -> Iterator[Callable[[], None]]:
     """What runs the file as `__main__`; at the end, `sys` is as it was."""
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=path, __builtins__=__builtins__, __cached__=None)
@@ -59,8 +65,6 @@ def _program(job: str, path: str, arguments: Sequence[str]) -> Iterator[Callable
     sys.path = list(sys.path) if sys.flags.safe_path else [str(Path(path).resolve().parent), *sys.path[1:]]
 
     def run() -> None:
-        with io.open_code(path) as file:
-            source = file.read()
         exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)  # noqa: S102 - that is what it is for
 
     try:
@@ -135,9 +139,6 @@ def _show(error: BaseException, path: str) -> None:
             sys.stderr.write(f"{error.code}\n")
         return
     error = _without_frames(error, path)
-    if error.__traceback__ is None and isinstance(error, OSError):
-        sys.stderr.write(f"spark-dynamo: can't open file '{path}': [Errno {error.errno}] {error.strerror}\n")
-        return
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
     sys.excepthook(type(error), error, error.__traceback__)
 
@@ -152,7 +153,5 @@ def _exit_code(error: BaseException | None) -> int:
             return code
         case KeyboardInterrupt():
             return _INTERRUPTED
-        case OSError() if error.__traceback__ is None:
-            return _UNREADABLE
         case _:
             return 1

@@ -17,7 +17,8 @@ _log = logging.getLogger(__name__)
 class MissedLogs:
     """A file that is made with its first line; a warning says where it is. Never raises.
 
-    Only the user may read it. `PipelineRunLog.model_validate_json(line)` gives a log back, whole.
+    Only the user may read it. `import_missed_runs` brings it into the table; `PipelineRunLog.model_validate_json(line)` gives
+    a log back, whole.
     """
 
     def __init__(self, table: str, folder: Path | None = None) -> None:

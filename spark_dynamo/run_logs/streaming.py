@@ -18,7 +18,7 @@ from pyspark.sql.streaming.listener import StreamingQueryListener
 from spark_dynamo.metadata.models import RunStatus
 from spark_dynamo.run_logs.connect import ConnectWatch
 from spark_dynamo.run_logs.events import Described, Event, Measured, StageEnded, StageStarted, TableRead, TableWritten
-from spark_dynamo.run_logs.failures import Failure, is_cancellation
+from spark_dynamo.run_logs.failures import Failure, is_cancellation, with_cause
 from spark_dynamo.run_logs.micro_batches import JobFigures, Progress
 from spark_dynamo.run_logs.run import Run
 from spark_dynamo.run_logs.settings import RunSettings
@@ -293,7 +293,7 @@ def _failure(exception: str | None) -> Failure:
     if not exception:
         return Failure(RunStatus.SUCCESS)
     is_cancelled = is_cancellation(exception) or _SHUT_DOWN in exception
-    message = exception.partition("\n\tat ")[0].strip()
+    message = with_cause(exception.partition("\n\tat ")[0].strip())
     return Failure(RunStatus.CANCELLED if is_cancelled else RunStatus.FAILED, message, exception)
 
 

@@ -63,7 +63,8 @@ class ReadPlan:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in self._rows()
+            f'<tr><th style="text-align:left">{html.escape(name)}</th><td style="text-align:left">{html.escape(value)}</td></tr>'
+            for name, value in self._rows()
         )
         return f"<table>{rows}</table>"
 

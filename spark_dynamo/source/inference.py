@@ -19,6 +19,7 @@ from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.errors import InvalidResponseError, shorten
+from spark_dynamo.source.html_tables import html_table
 from spark_dynamo.source.location import Found, find
 from spark_dynamo.source.options import SourceOptions, option_texts
 from spark_dynamo.source.targets import explicit_target
@@ -74,9 +75,7 @@ class InferredSchema:
         return "\n".join([self._title(), "", table, *([""] if self.warnings else []), *self.warnings])
 
     def _repr_html_(self) -> str:
-        from tabulate import tabulate
-
-        table = tabulate(self._rows(), _HEADERS, tablefmt="html", disable_numparse=True, colalign=_ALIGNMENT)
+        table = html_table(self._rows(), _HEADERS, _ALIGNMENT)
         warnings = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
         return f"<p>{escape(self._title())}</p>\n{table}\n" + (f"<ul>{warnings}</ul>" if warnings else "")
 

@@ -28,6 +28,7 @@ from spark_dynamo.errors import MigrationError, OptionError, show_key
 from spark_dynamo.schema.bridge import struct_type
 from spark_dynamo.schema.evolve import VERSION, check_migrations, declared_version, item_version, upgrade_items
 from spark_dynamo.source.fitting import Fitting
+from spark_dynamo.source.html_tables import html_table
 from spark_dynamo.source.location import Found, find
 from spark_dynamo.source.options import SourceOptions, option_texts
 from spark_dynamo.source.rewriting import rewriting
@@ -99,9 +100,7 @@ class UpgradeReport:
         return "\n".join([self._title(), "", table, "", self._sum(), *self._failures()])
 
     def _repr_html_(self) -> str:
-        from tabulate import tabulate
-
-        table = tabulate(self._rows(), _HEADERS, tablefmt="html", disable_numparse=True, colalign=_ALIGNMENT)
+        table = html_table(self._rows(), _HEADERS, _ALIGNMENT)
         failures = "".join(f"<li>{escape(failure)}</li>" for failure in self._failures())
         return f"<p>{escape(self._title())}</p>\n{table}\n<p>{escape(self._sum())}</p>" + (
             f"<ul>{failures}</ul>" if failures else ""

@@ -13,8 +13,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from typer.testing import CliRunner
 
 from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.cli import app
+from spark_dynamo.commands.options import Place, config_from
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, ConfigurationOverrideWarning, DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.source.options import SourceOptions
@@ -159,6 +162,18 @@ def test_a_role_is_assumed_with_what_signs_without_it(aws: Aws, monkeypatch: pyt
 def test_a_profile_may_assume_a_role_of_its_own(aws: Aws) -> None:
     assert aws.signer(DynamoDBConfig(profile_name="chained")) == "of-the-role"
     assert [request["signer"] for request in aws.roles] == ["of-other"]
+
+
+@pytest.mark.server
+def test_the_command_line_assumes_a_role(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    told = CliRunner().invoke(app, ["tables", "list", "--role-arn", ROLE, "--profile", "other", "-o", "json"])
+    assert (told.exit_code, told.stdout) == (0, "[]\n")
+    assert aws.signers == ["of-the-role"]
+    assert [(request["RoleArn"], request["signer"]) for request in aws.roles] == [(ROLE, "of-other")]
+    config = config_from(role_arn=ROLE, profile="other")
+    assert (config.role_arn, config.profile_name) == (ROLE, "other")
+    assert Place(role_arn=ROLE).options("t").role_arn == ROLE
 
 
 @pytest.mark.server

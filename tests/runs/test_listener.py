@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
 import pytest
 from pyspark import inheritable_thread_target
@@ -20,6 +21,7 @@ from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.classic.watch import ClassicWatch
 from spark_dynamo.run_logs.context import pipeline_run
 from spark_dynamo.run_logs.process import close_recorders
+from spark_dynamo.run_logs.report.standing import trouble
 from spark_dynamo.run_logs.run import Run
 from spark_dynamo.schema.fingerprint import fingerprint
 from tests.conftest import Server
@@ -230,6 +232,30 @@ def test_an_error_that_the_code_catches_is_a_failed_stage(
     assert "ZeroDivisionError" in (log.stages[1].error_message or "")
     assert log.rows_written == 0  # nothing was committed
     assert (log.failed_task_count or 0) >= 2
+
+
+def test_what_a_python_function_raised_comes_first(spark: SparkSession, table: RunTable) -> None:
+    def fails(batches: Any) -> Any:
+        try:
+            raise KeyError("price")
+        except KeyError as error:
+            raise ValueError("no price for item 7") from error
+        yield
+
+    with (
+        pytest.raises(Exception, match="no price"),
+        pipeline_run(spark, "sales", config=table.config()) as run,
+    ):
+        spark.range(1).mapInArrow(fails, "id long").collect()
+    log = run.snapshot()
+    assert (log.error_message or "").startswith(
+        "pyspark.errors.exceptions.captured.PythonException: ValueError: no price for item 7\n\n"
+    )
+    assert ", in fails\n" in (log.error_message or "")  # all that Spark says stands behind it
+    assert [(stage.error_message or "").partition("\n")[0] for stage in log.stages] == [
+        "ValueError: no price for item 7"
+    ]
+    assert trouble(log) == "PythonException: ValueError: no price for item 7"
 
 
 def test_nested_and_parallel_runs_have_figures_of_their_own(

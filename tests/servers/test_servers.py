@@ -97,17 +97,19 @@ def test_dynoxide_ends_with_a_process_that_is_killed(dynoxide_server: Any, tmp_p
     code = (
         "import sys\n"
         "from spark_dynamo.local import LocalDynamoDB\n"
-        "print(LocalDynamoDB(share=False, engine='dynoxide').endpoint_url, flush=True)\n"
+        "server = LocalDynamoDB(share=False, engine='dynoxide')\n"
+        "print(server.endpoint_url, 'http://%s:%d' % server._engine.behind, flush=True)\n"
         "sys.stdin.read()\n"
     )
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
-        second = process.stdout.readline().strip()
-        assert answers(second)
+        front, behind = process.stdout.readline().split()
+        assert answers(front)
+        assert answers(behind)
         process.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 30
-    while answers(second):
+    while answers(front) or answers(behind):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import threading
 import uuid
 from collections import Counter
@@ -397,6 +398,8 @@ def test_the_report_in_a_notebook_is_escaped(local_server: Server) -> None:
     assert html.count("&lt;b&gt;&amp;") == 2  # in the table, and in the warning
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert html.count("<tr>") == 3
+    cells = re.findall(r'<t[hd] style="text-align: (\w+);">', html)
+    assert cells == ["left", "left", "right", "left", "left"] * 3  # a notebook would set all at the right
 
 
 def test_an_inferred_schema_shows_no_values_in_its_repr_and_survives_pickling(local_server: Server) -> None:

@@ -144,6 +144,7 @@ def test_expressions_are_shown_with_names_and_values(plan: Plan) -> None:
     assert "Query" in str(told)
     assert "key condition" in str(told)
     assert "&#x27;" in told._repr_html_()
+    assert told._repr_html_().count('<td style="text-align:left">') == told._repr_html_().count("<td")
 
 
 def test_many_intervals_of_a_sort_key_are_disjoint_queries(plan: Plan) -> None:

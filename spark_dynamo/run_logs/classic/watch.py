@@ -21,6 +21,7 @@ from spark_dynamo.metadata.models import LogLevel
 from spark_dynamo.run_logs.classic.jvm import JvmEvents
 from spark_dynamo.run_logs.classic.work import Key, Work, stage_name, status_of, streaming_query, time_of
 from spark_dynamo.run_logs.events import Described, Logged, Measured, StageEnded, StageStarted, TableRead, TableWritten
+from spark_dynamo.run_logs.failures import with_cause
 from spark_dynamo.run_logs.run import Run
 from spark_dynamo.run_logs.watch import nobodys_work
 from spark_dynamo.schema.fingerprint import fingerprint
@@ -277,7 +278,7 @@ class ClassicWatch:
             return
         changed.pop(key, None)
         self._measure(work)
-        error = event["error"] and event["error"][:_LONGEST_ERROR]
+        error = event["error"] and with_cause(event["error"])[:_LONGEST_ERROR]
         stage = self._application, key  # another application's ids begin anew
         work.run.tell(StageEnded(stage, time_of(event["at"]), status_of(event["error"]), error))
 

@@ -65,19 +65,22 @@ def _caption(logs: Sequence[PipelineRunLog]) -> str:
 
 def _cells(row: RunRow) -> list[str]:
     log = row.log
-    took = f"{escape(row.took)}<br><b>{escape(row.remark)}</b>" if row.remark else escape(row.took)
     return [
         _pill(log.status),
         _titled(row.pipeline, log.pipeline_id),
         f'<span style="white-space:nowrap">{escape(row.started)}</span>',
-        f'<span style="white-space:nowrap">{took}</span>',
-        escape(row.rows_in),
-        escape(row.rows_out),
+        f'<span style="white-space:nowrap">{_remarked(row.took, row.remark)}</span>',
+        _remarked(row.rows_in, row.rows_in_remark),
+        _remarked(row.rows_out, row.rows_out_remark),
         f'<code style="background:transparent">{_titled(run_text(log.run_id), log.run_id)}</code>',
         f'<span style="{_TROUBLE}">{_titled(row.trouble, log.error_message or row.trouble)}</span>'
         if row.trouble
         else "",
     ]
+
+
+def _remarked(text: str, remark: str) -> str:
+    return f"{escape(text)}<br><b>{escape(remark)}</b>" if remark else escape(text)
 
 
 def _pill(status: RunStatus) -> str:

@@ -18,8 +18,9 @@ from spark_dynamo.run_logs.reaper import reap
 from spark_dynamo.run_logs.report.standing import as_lost, is_open, is_overdue
 from spark_dynamo.run_logs.state import OPEN_STATUSES
 
-__all__ = ["read_run", "read_runs"]
+__all__ = ["read_children", "read_run", "read_runs"]
 
+_BY_STATUS = "status-start_time-index"
 _MOST_HOURS = 1e6  # of the repository; no run log is as old as that
 _log = logging.getLogger(__name__)
 
@@ -106,6 +107,29 @@ def read_run(config: DynamoDBConfig, run_id: str) -> PipelineRunLog | None:
     repository = PipelineRunLogsRepository(config)
     log = repository.get_by_run_id(run_id)
     return None if log is None else _with_lost(config, repository, [log])[0]
+
+
+def read_children(config: DynamoDBConfig, log: PipelineRunLog, most: int = 100) -> list[PipelineRunLog]:
+    """The runs that began within a run, as their tag `parent_run_id` says, oldest first; empty where they can't be asked for."""
+    repository = _ReadableRuns(config)
+    written = log.run_id.replace("\\", "\\\\").replace("'", "\\'")
+    try:
+        found = [
+            child
+            for status in RunStatus
+            for child in repository.query_by_pk(
+                status,
+                most,
+                index=_BY_STATUS,
+                sort_key_from=log.start_time,
+                sort_key_to=log.end_time or datetime.now(UTC),
+                filter=f"tags['parent_run_id'] = '{written}'",
+            )
+        ]
+    except DynamoDBWrapperError as error:  # as of a table without the index
+        _log.info("The runs within run %s can't be asked for: %s", log.run_id, error)
+        return []
+    return sorted(found, key=lambda child: child.start_time)[:most]
 
 
 def _of_pipeline(

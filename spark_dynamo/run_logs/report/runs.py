@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
@@ -80,16 +80,19 @@ class Runs(Sequence[PipelineRunLog]):
 
         return runs_html(self._logs, self._zone, datetime.now(UTC), self._unreadable)
 
-    def timeline(self, *, aligned: bool | None = None) -> Figure:
+    def timeline(self, *, aligned: bool | Literal["day"] | None = None) -> Figure:
         """When runs and their stages ran: a lane a run, the newest on top; of a single run, a lane a stage.
 
-        With `aligned` all begin at 0, so that runs of different days can be compared; otherwise they stand where they were in
-        time. Left out, they are aligned where most bars would be too short to be seen; a bar that is many times as long as the
-        others is then cut, with an arrow. An open run ends now; one that is lost, whose end nobody knows, fades out, as does a
-        stage that was left open. The newest 60 lanes are shown. Raises ConfigurationError where matplotlib is missing.
+        With `aligned` all begin at 0, so that runs of different days can be compared; with `aligned="day"` they stand at the time
+        of day that a clock of `timezone` showed at their start; otherwise they stand where they were in time. Left out, they are
+        aligned where most bars would be too short to be seen. Of aligned ones, a bar that is many times as long as the others is
+        cut, with an arrow. An open run ends now; one that is lost, whose end nobody knows, fades out, as does a stage that was left
+        open. The newest 60 lanes are shown. Raises ConfigurationError where matplotlib is missing, or `aligned` is none of these.
 
         >>> sd.runs(pipeline_id="sales", last=20).timeline().savefig("runs.png")  # doctest: +SKIP
         """
+        if not isinstance(aligned, bool) and aligned not in (None, "day"):
+            raise ConfigurationError(f"aligned {shorten(repr(aligned))} is none of True, False, None and 'day'")
         _check_matplotlib()
         from spark_dynamo.run_logs.report.timeline import timeline
 
@@ -101,7 +104,8 @@ class Runs(Sequence[PipelineRunLog]):
         A band shows what is usual, and what lies outside of it is marked as an outlier: a successful run
         whose duration or rows are further from the median than 3.5 times the spread, which is the median absolute deviation
         times 1.4826, and further than a tenth of the median. Only successful runs tell what is usual, and at least five of them;
-        an open or failed run is marked where it takes longer. A run whose duration nobody knows, as of a lost one, stands at 0.
+        an open or failed run is marked where it takes longer, and the rows that it has counted, which may be a part, are hollow
+        marks beside the line. A run whose duration nobody knows, as of a lost one, stands at 0.
         Of more than 200 runs, the successful ones are a line without marks. Raises ConfigurationError where matplotlib is missing.
 
         >>> sd.runs(pipeline_id="sales").trend().savefig("trend.svg")  # doctest: +SKIP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +15,19 @@ from spark_dynamo.run_logs.report.words import line_text
 from spark_dynamo.run_logs.state import OPEN_STATUSES
 from spark_dynamo.run_logs.store import lease_text, lost_message
 
-__all__ = ["LOOKS", "Look", "as_lost", "is_open", "is_overdue", "rows_field", "seconds_of", "stage_seconds", "trouble"]
+__all__ = [
+    "LOOKS",
+    "Look",
+    "as_lost",
+    "is_open",
+    "is_overdue",
+    "last_sign",
+    "over_sla",
+    "rows_field",
+    "seconds_of",
+    "stage_seconds",
+    "trouble",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,37 @@ def seconds_of(log: PipelineRunLog | StageInfo, now: datetime | None = None) -> 
 def stage_seconds(stage: StageInfo, log: PipelineRunLog, now: datetime | None = None) -> Decimal | None:
     """The same of a run's stage; None of one that was left open in a run that has ended."""
     return None if is_open(stage) and not is_open(log) and stage.end_time is None else seconds_of(stage, now)
+
+
+def last_sign(log: PipelineRunLog) -> datetime:
+    """When a run's driver last told something: the newest time of its stages and messages, else the start.
+
+    >>> log = PipelineRunLog(run_id="r", pipeline_id="p", status="lost", trigger_type="x", start_time="2026-11-01T08:00Z")
+    >>> last_sign(log.model_copy(update={"log_messages": [{"time": "2026-11-01T08:05:00+00:00"}]})).minute
+    5
+    """
+    signs = [log.start_time]
+    signs += [time for stage in log.stages for time in (stage.start_time, stage.end_time) if time is not None]
+    for message in log.log_messages:
+        with suppress(ValueError):  # somebody else's, without a time
+            told = datetime.fromisoformat(str(message.get("time")))
+            signs.append(told if told.tzinfo else told.replace(tzinfo=UTC))
+    return max(signs)
+
+
+def over_sla(log: PipelineRunLog, now: datetime | None = None) -> Decimal | None:
+    """The seconds that the tag `sla_minutes` allows a run that took or takes longer; None of any other.
+
+    >>> late = {"duration_seconds": 1900, "tags": {"sla_minutes": "30"}}
+    >>> str(over_sla(PipelineRunLog(run_id="r", pipeline_id="p", status="success", trigger_type="x", **late)))
+    '1800'
+    """
+    try:
+        allowed = Decimal(log.tags.get("sla_minutes", "")) * 60
+        seconds = seconds_of(log, now)
+        return allowed if seconds is not None and seconds > allowed > 0 else None
+    except ArithmeticError:  # no number, or none that time has
+        return None
 
 
 def rows_field(logs: Sequence[PipelineRunLog]) -> str:

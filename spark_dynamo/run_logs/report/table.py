@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
-from spark_dynamo.run_logs.report.standing import LOOKS, Look, is_open, rows_field, seconds_of, trouble
+from spark_dynamo.run_logs.report.standing import LOOKS, Look, is_open, over_sla, rows_field, seconds_of, trouble
 from spark_dynamo.run_logs.report.usual import Usual, usual
 from spark_dynamo.run_logs.report.words import UNKNOWN, count_text, duration_text, line_text, time_text
 
-__all__ = ["HEADINGS", "PipelineSum", "RunRow", "pipeline_sums", "run_rows", "usual_seconds"]
+__all__ = ["HEADINGS", "PipelineSum", "RunRow", "pipeline_sums", "run_rows", "usual_rows", "usual_seconds"]
 
 HEADINGS = ("status", "pipeline", "started", "took", "rows in", "rows out", "run", "what failed")
 _LONGEST_NAME = 48
@@ -19,7 +19,10 @@ _LONGEST_NAME = 48
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run as texts; `remark` says how far its duration is from the usual one, and is empty where that is not far."""
+    """One run as texts; remarks tell how far its duration and rows are from what is usual, and are empty where that is not far.
+
+    A run that takes longer than its tag `sla_minutes` allows is remarked, too; of rows only a drop is.
+    """
 
     log: PipelineRunLog
     look: Look
@@ -30,6 +33,8 @@ class RunRow:
     remark: str
     rows_in: str
     rows_out: str
+    rows_in_remark: str
+    rows_out_remark: str
     trouble: str
 
 
@@ -61,10 +66,25 @@ def usual_seconds(logs: Sequence[PipelineRunLog]) -> dict[str, Usual | None]:
 def run_rows(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> list[RunRow]:
     """A row for each run, in their order."""
     limits = usual_seconds(logs)
-    return [_row(log, zone, now, limits[log.pipeline_id]) for log in logs]
+    read, written = usual_rows(logs, "rows_read"), usual_rows(logs, "rows_written")
+    return [
+        _row(log, zone, now, (limits[log.pipeline_id], read[log.pipeline_id], written[log.pipeline_id])) for log in logs
+    ]
 
 
-def _row(log: PipelineRunLog, zone: tzinfo, now: datetime, limits: Usual | None) -> RunRow:
+def usual_rows(logs: Sequence[PipelineRunLog], field: str) -> dict[str, Usual | None]:
+    """The usual rows of each pipeline in that field, `rows_read` or `rows_written`, from its successful runs."""
+    counts: dict[str, list[float]] = {log.pipeline_id: [] for log in logs}
+    for log in logs:
+        count = getattr(log, field)
+        if log.status is RunStatus.SUCCESS and count is not None:
+            counts[log.pipeline_id].append(float(count))
+    return {pipeline: usual(found) for pipeline, found in counts.items()}
+
+
+def _row(
+    log: PipelineRunLog, zone: tzinfo, now: datetime, limits: tuple[Usual | None, Usual | None, Usual | None]
+) -> RunRow:
     seconds = seconds_of(log, now)
     took = duration_text(seconds)
     return RunRow(
@@ -74,21 +94,35 @@ def _row(log: PipelineRunLog, zone: tzinfo, now: datetime, limits: Usual | None)
         pipeline=line_text(log.pipeline_id, _LONGEST_NAME),
         started=time_text(log.start_time, zone),
         took=f"{took} so far" if is_open(log) and seconds is not None else took,
-        remark=_remark(log, None if seconds is None else float(seconds), limits),
+        remark=_remark(log, None if seconds is None else float(seconds), limits[0], now),
         rows_in=count_text(log.rows_read),
         rows_out=count_text(log.rows_written),
+        rows_in_remark=_drop(log, log.rows_read, limits[1]),
+        rows_out_remark=_drop(log, log.rows_written, limits[2]),
         trouble=trouble(log),
     )
 
 
-def _remark(log: PipelineRunLog, seconds: float | None, limits: Usual | None) -> str:
-    """What a run took against the usual; one that did not succeed may well have ended early."""
-    if seconds is None or limits is None or not limits.median:
-        return ""
-    is_short = seconds < limits.low and log.status is RunStatus.SUCCESS
-    if not is_short and seconds <= limits.high:
-        return ""
-    ratio = seconds / limits.median
+def _remark(log: PipelineRunLog, seconds: float | None, limits: Usual | None, now: datetime) -> str:
+    """What a run took against the usual and against what it may; one that did not succeed may well have ended early."""
+    told = []
+    if seconds is not None and limits is not None and limits.median:
+        is_short = seconds < limits.low and log.status is RunStatus.SUCCESS
+        if is_short or seconds > limits.high:
+            told.append(_ratio(seconds, limits))
+    if (allowed := over_sla(log, now)) is not None:
+        told.append(f"SLA {duration_text(allowed)}")
+    return ", ".join(told)
+
+
+def _drop(log: PipelineRunLog, count: int | None, limits: Usual | None) -> str:
+    """How few rows a successful run has against the usual."""
+    is_drop = count is not None and limits is not None and log.status is RunStatus.SUCCESS and count < limits.low
+    return _ratio(count, limits) if is_drop and count is not None and limits is not None else ""
+
+
+def _ratio(value: float, limits: Usual) -> str:
+    ratio = value / limits.median
     return f"{ratio:,.0f}× usual" if ratio >= 10 else f"{ratio:.2g}× usual"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import zip_longest
@@ -17,8 +18,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from spark_dynamo.errors.masking import masked
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
-from spark_dynamo.run_logs.report.standing import LOOKS, is_open, seconds_of, stage_seconds
+from spark_dynamo.run_logs.report.standing import LOOKS, is_open, last_sign, over_sla, seconds_of, stage_seconds
 from spark_dynamo.run_logs.report.table import HEADINGS, RunRow, pipeline_sums, run_rows
 from spark_dynamo.run_logs.report.words import (
     UNKNOWN,
@@ -40,6 +42,7 @@ __all__ = ["LastLines", "run_view", "runs_text", "runs_view"]
 _MOST_IN_TEXT = 20
 _MOST_METRICS = _MOST_STAGES = 40
 _MOST_MESSAGES = 15
+_MOST_SETTINGS = 20
 _MOST_STACK_LINES = 25
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MOST_BLOCKS = 40
@@ -91,26 +94,37 @@ class _RunsTable:
 
 
 def _cells(row: RunRow) -> list[Text]:
-    took = Text(row.took).append(f"\n{row.remark}", "bold") if row.remark else Text(row.took)
     run = Text(line_text(row.log.run_id, 2_048))
     return [
         Text(f"{row.look.glyph} {row.status}", row.look.style),
         Text(row.pipeline),
         Text(row.started),
-        took,
-        Text(row.rows_in),
-        Text(row.rows_out),
+        _remarked(row.took, row.remark),
+        _remarked(row.rows_in, row.rows_in_remark),
+        _remarked(row.rows_out, row.rows_out_remark),
         run.append(f"\n{row.trouble}", "red") if row.trouble else run,
     ]
+
+
+def _remarked(text: str, remark: str) -> Text:
+    return Text(text).append(f"\n{remark}", "bold") if remark else Text(text)
 
 
 def _record(row: RunRow) -> Padding:
     """One run in a few lines."""
     name = Text(f"{row.look.glyph} {row.status}", row.look.style)
     name.append(f"  {row.pipeline}", "bold default").append(f"  {line_text(row.log.run_id, 2_048)}", "not bold default")
-    told = [("started", row.started), ("took", row.took), ("rows in", row.rows_in), ("rows out", row.rows_out)]
-    parts = [Text(f"{heading} ", "dim").append(value, "not dim") for heading, value in told if value != UNKNOWN]
-    parts += [Text(row.remark, "bold")] if row.remark else []
+    told = [
+        ("started", row.started, ""),
+        ("took", row.took, row.remark),
+        ("rows in", row.rows_in, row.rows_in_remark),
+        ("rows out", row.rows_out, row.rows_out_remark),
+    ]
+    parts = [
+        Text(f"{heading} ", "dim").append(value, "not dim").append(f" {remark}" if remark else "", "bold not dim")
+        for heading, value, remark in told
+        if value != UNKNOWN
+    ]
     figures = Columns(parts, padding=(0, 2, 0, 0))  # no part is folded
     trouble = [Text(row.trouble, "red", overflow="fold")] if row.trouble else []
     return Padding(Group(name, Padding(Group(figures, *trouble), (0, 0, 0, 2))), (0, 0, 1, 0))
@@ -147,12 +161,16 @@ def _blocks(rows: Sequence[int | None]) -> str:
     return "".join(" " if count is None else _BLOCKS[round(count / most * (len(_BLOCKS) - 1))] for count in newest)
 
 
-def run_view(log: PipelineRunLog, zone: tzinfo, now: datetime) -> RenderableType:
-    """One run: what it is, its figures and metrics, stages, checks and newest messages, and its error with the end of its stack."""
+def run_view(
+    log: PipelineRunLog, zone: tzinfo, now: datetime, children: Sequence[PipelineRunLog] = ()
+) -> RenderableType:
+    """One run: what it is, its figures, metrics, configuration, stages, the runs within it, checks, newest messages, and its error."""
     parts: list[RenderableType] = [_headline(log, now), _facts(log, zone)]
     for title, table in (
         ("Metrics", _metrics(log)),
+        ("Configuration", _configuration(log)),
         ("Stages", _stages(log, zone, now)),
+        ("Runs within it", _children(children, zone, now)),
         ("Checks", _checks(log)),
         ("Messages", _messages(log, zone)),
     ):
@@ -176,6 +194,8 @@ def _headline(log: PipelineRunLog, now: datetime) -> Text:
     seconds = seconds_of(log, now)
     if seconds is not None:
         line.append(f"  {duration_text(seconds)}{' so far' if is_open(log) else ''}", "not bold default")
+    if (allowed := over_sla(log, now)) is not None:
+        line.append(f"  longer than its SLA of {duration_text(allowed)}", "bold")
     if is_open(log) and log.current_stage:
         line.append(f"  in {line_text(log.current_stage, 200)}", "not bold cyan")
     return line
@@ -207,10 +227,14 @@ def _facts(log: PipelineRunLog, zone: tzinfo) -> Table:
         ("started", f"{time_text(log.start_time, zone)} {zone_text(zone)}"),
         ("ended", time_text(log.end_time, zone)),
         ("alive until", time_text(log.lease_expires_at, zone) if is_open(log) else UNKNOWN),
+        ("last seen", time_text(last_sign(log), zone) if log.status is RunStatus.LOST else UNKNOWN),
         ("trigger", log.trigger_type),
+        ("version", log.pipeline_version or UNKNOWN),
+        ("parent", " ".join(filter(None, map(log.tags.get, ("parent_pipeline_id", "parent_run_id")))) or UNKNOWN),
         ("started by", log.created_by or UNKNOWN),
         ("driver", log.lease_owner or UNKNOWN),
         ("Spark", " ".join(filter(None, (log.spark_version, log.spark_application_id))) or UNKNOWN),
+        *((name.replace("_", " ").replace("spark ui", "Spark UI"), url) for name, url in log.monitoring_urls.items()),
         ("read", ", ".join(log.input_tables) or UNKNOWN),
         ("wrote", ", ".join(log.output_tables) or UNKNOWN),
         ("tags", ", ".join(f"{name}={value}" for name, value in log.tags.items()) or UNKNOWN),
@@ -237,6 +261,38 @@ def _metrics(log: PipelineRunLog) -> Table | None:
     left_out = len(log.custom_metrics) - len(shown)
     if left_out:
         table.add_row(Text(f"… {left_out} more"), "", "")
+    return table
+
+
+def _configuration(log: PipelineRunLog) -> Table | None:
+    if not log.config_snapshot:
+        return None
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", overflow="fold")
+    table.add_column(overflow="fold")
+    for name, value in list(masked(log.config_snapshot).items())[:_MOST_SETTINGS]:
+        told = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+        table.add_row(Text(line_text(name, 80)), Text(line_text(told, 300)))
+    left_out = len(log.config_snapshot) - _MOST_SETTINGS
+    if left_out > 0:
+        table.add_row("", Text(f"… {left_out} more settings"))
+    return table
+
+
+def _children(children: Sequence[PipelineRunLog], zone: tzinfo, now: datetime) -> Table | None:
+    if not children:
+        return None
+    table = _table("", "pipeline", "started", "took", "run")
+    table.columns[3].justify = "right"
+    for log in children:
+        look, seconds = LOOKS[log.status], seconds_of(log, now)
+        table.add_row(
+            Text(look.glyph, look.style),
+            Text(line_text(log.pipeline_id, 200)),
+            Text(time_text(log.start_time, zone)),
+            Text(f"{duration_text(seconds)}{' so far' if is_open(log) else ''}"),
+            Text(line_text(log.run_id, 200)),
+        )
     return table
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from statistics import median
+from typing import Literal
 
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Patch
@@ -28,7 +30,7 @@ from spark_dynamo.run_logs.report.canvas import (
     time_unit,
 )
 from spark_dynamo.run_logs.report.standing import LOOKS, is_open, seconds_of, stage_seconds
-from spark_dynamo.run_logs.report.words import duration_text, run_text, time_text
+from spark_dynamo.run_logs.report.words import duration_text, run_text, time_text, zone_text
 
 __all__ = ["timeline"]
 
@@ -59,7 +61,9 @@ class _Lane:
     rows: list[list[_Bar]]
 
 
-def timeline(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime, aligned: bool | None) -> Picture:
+def timeline(
+    logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime, aligned: bool | Literal["day"] | None
+) -> Picture:
     """The picture of runs that are sorted, the newest first; see `Runs.timeline`."""
     if not logs:
         return empty_picture("No runs")
@@ -70,7 +74,7 @@ def timeline(logs: Sequence[PipelineRunLog], zone: tzinfo, now: datetime, aligne
     picture = Picture(figsize=(_WIDTH, 1.5 + _LANE * sum(heights)), facecolor="white", layout="constrained")
     axes = picture.add_subplot()
     clean(axes, "x")
-    measure = _Measure(axes, lanes, is_aligned, zone)
+    measure = (_OfDay if is_aligned == "day" else _Measure)(axes, lanes, bool(is_aligned), zone)
     centers, bottom = [], 0.0
     for lane, height in zip(lanes, heights, strict=True):
         measure.draw(lane, bottom, height)
@@ -189,6 +193,7 @@ class _Measure:
     def __init__(self, axes: Axes, lanes: Sequence[_Lane], is_aligned: bool, zone: tzinfo) -> None:
         self._axes = axes
         self._is_aligned = is_aligned
+        self._zone = zone
         self._longest = _longest_shown(lanes)
         self._unit, name = time_unit(self._longest)
         low, high = (
@@ -198,11 +203,14 @@ class _Measure:
         if high <= low:
             high = low + (1.0 if is_aligned else 1 / 1_440)
         self._whole = (high - low) * 1.16  # with room for what is written behind the bars
-        if is_aligned:
-            axes.set_xlabel(f"time since each run's start ({name})", fontsize=9, color=MUTED)
-        else:
-            time_axis(axes, zone, [min(lane.run.start for lane in lanes)])
+        self._set_axis(lanes, zone, name)
         axes.set_xlim(low, low + self._whole)
+
+    def _set_axis(self, lanes: Sequence[_Lane], zone: tzinfo, unit: str) -> None:
+        if self._is_aligned:
+            self._axes.set_xlabel(f"time since each run's start ({unit})", fontsize=9, color=MUTED)
+        else:
+            time_axis(self._axes, zone, [min(lane.run.start for lane in lanes)])
 
     def place(self, time: datetime, run: _Bar) -> float:
         if self._is_aligned:
@@ -270,6 +278,28 @@ class _Measure:
             text.set_clip_on(True)
             if look.hatch:
                 text.set_bbox({"facecolor": look.fill, "edgecolor": "none", "pad": 0.8})
+
+
+class _OfDay(_Measure):
+    """Where bars are by the time of day: each run at the hour that a clock showed at its start, whatever the day."""
+
+    def place(self, time: datetime, run: _Bar) -> float:
+        """Hours since the midnight before the run; a bar that is cut is as long as the longest one that isn't."""
+        start = run.start.astimezone(self._zone)
+        hour = start.hour + start.minute / 60 + start.second / 3_600
+        return hour + min((time - run.start).total_seconds(), self._longest) / 3_600
+
+    def _set_axis(self, lanes: Sequence[_Lane], zone: tzinfo, unit: str) -> None:
+        self._axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
+        self._axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda hours, _: _clock(hours)))
+        self._axes.set_xlabel(f"time of day ({zone_text(zone)})", fontsize=9, color=MUTED)
+
+
+def _clock(hours: float) -> str:
+    """Hours since a midnight as a clock shows them."""
+    seconds = round(hours * 3_600) % 86_400
+    shown = f"{seconds // 3_600:02}:{seconds % 3_600 // 60:02}"
+    return f"{shown}:{seconds % 60:02}" if seconds % 60 else shown
 
 
 def _legend(picture: Picture, lanes: Sequence[_Lane]) -> None:

@@ -198,15 +198,28 @@ def _rows(axes: Axes, logs: Sequence[PipelineRunLog], figure: _Figure) -> None:
         return
     _band(axes, limits, 1.0)
     are_many = len(points) > _MOST_MARKED
+    whole = [point for point in points if point.status is RunStatus.SUCCESS]
     axes.plot(
-        _times(points),
-        [point.value for point in points],
+        _times(whole),
+        [point.value for point in whole],
         color=figure.color,
         marker="" if are_many else figure.marker,
         markersize=4,
         zorder=3,
         **_line(are_many),
     )
+    for status in {point.status for point in points} - {RunStatus.SUCCESS}:
+        partial = [point for point in points if point.status is status]  # what such a run has counted may be a part
+        axes.scatter(
+            _times(partial),
+            [point.value for point in partial],
+            marker=_MARKERS[status],
+            s=40,
+            facecolors="none",
+            edgecolors=LOOKS[status].fill,
+            linewidths=1.2,
+            zorder=3,
+        )
     _name_outliers(axes, points, limits, 1.0, short_count)
     _from_zero(axes, _top(points, limits))
     count_axis(axes)

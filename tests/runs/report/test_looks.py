@@ -8,6 +8,7 @@ from datetime import UTC, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from itertools import combinations
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -355,6 +356,78 @@ def test_a_remark_says_what_is_unusual() -> None:
     assert remark(made("failed", "failed", seconds=10)) == ""
     assert remark(made("hangs", "running", seconds=None, start_time=NOW - timedelta(hours=3))) == "104× usual"
     assert remark(made("usual", seconds=108)) == ""
+    assert remark(made("late", seconds=108, tags={"sla_minutes": "1.5"})) == "SLA 1 min 30 s"
+    assert remark(made("slow", seconds=300, tags={"sla_minutes": "4"})) == "2.9× usual, SLA 4 min 00 s"
+    assert remark(made("in time", seconds=108, tags={"sla_minutes": "2"})) == ""
+    assert remark(made("failed", "failed", seconds=99, tags={"sla_minutes": "1"})) == "SLA 1 min 00 s"
+
+
+@pytest.mark.parametrize("sla", ["", "soon", "0", "-1", "NaN", "Infinity", "1e999999999"])
+def test_an_sla_that_is_none_is_no_remark(sla: str) -> None:
+    assert run_rows([made(seconds=300, tags={"sla_minutes": sla})], UTC, NOW)[0].remark == ""
+
+
+def test_a_drop_in_rows_is_seen_in_every_table() -> None:
+    normal = [made(f"r{number}", rows_read=1_000 + number, rows_written=900 + number) for number in range(9)]
+
+    def remarks(**fields: Any) -> tuple[str, str]:
+        row = run_rows([made("odd", **fields), *normal], UTC, NOW)[0]
+        return row.rows_in_remark, row.rows_out_remark
+
+    assert remarks(rows_read=1_001, rows_written=0) == ("", "0× usual")
+    assert remarks(rows_read=100, rows_written=905) == ("0.1× usual", "")
+    assert remarks(rows_read=9_000, rows_written=9_000) == ("", "")  # growth is none
+    assert remarks() == ("", "")
+    assert remarks(status="failed", rows_read=1, rows_written=0) == ("", "")
+    assert run_rows([made("few", rows_read=0), *normal[:3]], UTC, NOW)[0].rows_in_remark == ""
+    odd = [made("odd", rows_read=1_001, rows_written=0, start_time=NOW), *normal]
+    assert "0× usual" in Page(runs_html(Runs(odd), UTC, NOW)).said
+    assert re.search(r"^ +0× usual +$", printed(runs_view(Runs(odd), UTC, NOW), 150), re.MULTILINE)
+    assert "rows out 0 0× usual" in printed(runs_view(Runs(odd), UTC, NOW), 70)
+
+
+def test_a_run_tells_its_place_its_configuration_and_its_relatives() -> None:
+    log = made(
+        seconds=2_000,
+        pipeline_version="2.1",
+        tags={"parent_run_id": "p-7", "parent_pipeline_id": "nightly", "sla_minutes": "30"},
+        monitoring_urls={"spark_ui": "http://driver:4040", "grafana": "https://g/x"},
+        config_snapshot={
+            "script": "/jobs/a.py",
+            "db": {"password": "hidden-in-here"},
+            "depth": 2,
+            "control\x1b[2J": "x",
+        },
+    )
+    children = [made("c1", "failed", pipeline_id="load"), made("c2", "running", seconds=None, start_time=NOW)]
+    shown = printed(run_view(log, UTC, NOW, children), 200)
+    for expected in (
+        r"longer than its SLA of 30 min 00 s",
+        r"version +2\.1 ",
+        r"parent +nightly p-7 ",
+        r"Spark UI +http://driver:4040 ",
+        r"grafana +https://g/x ",
+        r"script +/jobs/a\.py",
+        r"depth +2",
+        r'db +{"password": "\*+"}',
+        r"Runs within it\n",
+        r"✗ +load +2026-11-22 11:00:00 +1 min 00 s +c1",
+        r"▶ +sales +2026-11-22 12:00:00 +0\.00 s so far +c2",
+    ):
+        assert re.search(expected, shown), expected
+    assert "hidden-in-here" not in shown
+    assert "\x1b" not in shown
+    many = printed(run_view(made(config_snapshot={f"s{number}": number for number in range(25)}), UTC, NOW), 100)
+    assert "… 5 more settings" in many
+
+
+def test_a_lost_run_tells_when_it_was_last_seen() -> None:
+    (lost,) = [log for log in of_every_kind() if log.status is RunStatus.LOST]
+    assert re.search(r"last seen +2026-11-22 11:26:00", printed(run_view(lost, UTC, NOW)))  # its stage began
+    message = {"time": "2026-11-22T11:31:00+00:00", "level": "info", "message": "x"}
+    told = lost.model_copy(update={"log_messages": [message, {"time": "noon"}, {}]})
+    assert re.search(r"last seen +2026-11-22 11:31:00", printed(run_view(told, UTC, NOW)))
+    assert "last seen" not in printed(run_view(made(), UTC, NOW))
 
 
 @given(

@@ -6,14 +6,15 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
 from matplotlib import colors
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from spark_dynamo.errors import ConfigurationError
@@ -34,7 +35,7 @@ def newest_first(logs: list[PipelineRunLog]) -> list[PipelineRunLog]:
     return list(Runs(logs))
 
 
-def drawn_timeline(logs: list[PipelineRunLog], aligned: bool | None = None) -> Picture:
+def drawn_timeline(logs: list[PipelineRunLog], aligned: bool | Literal["day"] | None = None) -> Picture:
     return drawn(timeline(newest_first(logs), PARIS, NOW, aligned))
 
 
@@ -131,6 +132,22 @@ def test_runs_of_many_days_are_aligned() -> None:
     assert aligned in texts(drawn_timeline(of_every_kind()[:2], aligned=True))
 
 
+def test_runs_of_many_days_stand_at_their_time_of_day_where_that_is_asked_for() -> None:
+    # 08:30, 09:00 and 23:30 in Paris, the first of them before its clocks went back
+    starts = [datetime(2026, 10, 24, 6, 30), datetime(2026, 10, 26, 8, 0), datetime(2026, 10, 27, 22, 30)]
+    logs = [made(str(at), start_time=at.replace(tzinfo=UTC), seconds=3_600, stages=[]) for at in starts]
+    picture = drawn_timeline(logs, aligned="day")
+    bars = [patch for patch in picture.axes[0].patches if isinstance(patch, Rectangle) and patch.get_width() > 0.5]
+    assert [(bar.get_x(), round(bar.get_width(), 6)) for bar in bars] == [(23.5, 1.0), (9.0, 1.0), (8.5, 1.0)]
+    found = texts(picture)
+    assert "time of day (Europe/Paris)" in found
+    assert {"10:00", "20:00"} <= {*found}
+    assert not [text for text in found if text.startswith(("24:", "25:"))]
+    assert "time of day (Europe/Paris)" in texts(drawn_timeline(of_every_kind(), aligned="day"))
+    with pytest.raises(ConfigurationError, match="aligned 'hour' is none of True, False, None and 'day'"):
+        Runs(logs).timeline(aligned="hour")  # type: ignore[arg-type]
+
+
 def test_too_many_runs_are_cut_and_the_title_says_so() -> None:
     picture = scene_of(drawn_timeline, "too many")
     assert "sales: the newest 60 of 80 runs" in texts(picture)
@@ -211,6 +228,25 @@ def test_rows_read_and_written_have_a_panel_each() -> None:
         handle for handle in written.figure.legends[0].legend_handles if handle and handle.get_label() == "usual"
     ]
     assert bands == [colors.to_hex(usual.get_color())] * 2  # type: ignore[attr-defined]
+
+
+def test_rows_of_runs_that_did_not_succeed_are_marked_beside_the_line() -> None:
+    start = NOW - timedelta(days=9)
+    logs = [made(f"r{day}", start_time=start + timedelta(days=day), rows_read=1_000 + day) for day in range(6)]
+    logs += [
+        made("half", "failed", start_time=start + timedelta(days=6), rows_read=17),
+        made("now", "running", seconds=None, start_time=start + timedelta(days=7), rows_read=400),
+    ]
+    _, read = drawn_trend(logs).axes
+    (line,) = [line for line in read.lines if len(line.get_xdata()) > 2]
+    assert list(line.get_ydata()) == [1_000 + day for day in range(6)]
+    marked = {
+        colors.to_hex(dots.get_edgecolor()[0]): [float(value) for _, value in dots.get_offsets()]
+        for dots in read.collections
+        if len(dots.get_offsets()) and not len(dots.get_facecolor())
+    }
+    assert marked[LOOKS[RunStatus.FAILED].fill] == [17]
+    assert marked[LOOKS[RunStatus.RUNNING].fill] == [400]
 
 
 def test_panels_of_what_is_not_known_have_no_ticks_or_are_left_out() -> None:

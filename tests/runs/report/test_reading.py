@@ -13,7 +13,7 @@ from rich.console import Console
 
 from spark_dynamo.errors import ConfigurationError, MalformedItemError, TableNotFoundError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
-from spark_dynamo.run_logs.report.reading import read_run
+from spark_dynamo.run_logs.report.reading import read_children, read_run
 from spark_dynamo.run_logs.report.runs import Runs, runs
 from tests.conftest import Server
 from tests.runs.report.logs import made
@@ -51,6 +51,22 @@ def table(server: Server) -> RunTable:
     logs = [numbered(number, status="failed" if number % 3 == 0 else "success") for number in range(30)]
     put(table, [*logs, *(numbered(number, "orders") for number in (5, 15, 40))])
     return table
+
+
+def test_the_runs_within_a_run_are_found_whatever_their_pipeline_and_status(table: RunTable) -> None:
+    parent = numbered(50, "nightly").model_copy(update={"run_id": 'it\'s \\a "parent"'})
+    tags = {"parent_run_id": parent.run_id}
+    within = {"start_time": parent.start_time + timedelta(seconds=10)}
+    children = [
+        made("c2", "failed", pipeline_id="load", tags=tags, start_time=parent.start_time + timedelta(seconds=20)),
+        made("c1", "running", seconds=None, pipeline_id="extract", tags=tags, **within),
+        made("another's", tags={"parent_run_id": "sales-01"}, **within),
+        made("nobody's", **within),
+    ]
+    put(table, [parent, *children])
+    assert [log.run_id for log in read_children(table.config(), parent)] == ["c1", "c2"]
+    assert read_children(table.config(), numbered(3)) == []
+    assert read_children(table.config().model_copy(update={"table_prefix": "no-such"}), parent) == []
 
 
 def test_the_newest_runs_come_first(table: RunTable) -> None:
