@@ -267,8 +267,8 @@ def _show_run(
     config: DynamoDBConfig, run_id: str, zone: tzinfo, output: Format, interval: float | None
 ) -> PipelineRunLog:
     from spark_dynamo.run_logs.report.reading import read_children
+    from spark_dynamo.run_logs.report.run_terminal import run_view
     from spark_dynamo.run_logs.report.standing import is_open
-    from spark_dynamo.run_logs.report.terminal import run_view
 
     log = _log_of(config, run_id)
     if interval is not None and is_open(log):
@@ -291,8 +291,9 @@ def _follow(
     from rich.live import Live
 
     from spark_dynamo.run_logs.report.reading import read_children
+    from spark_dynamo.run_logs.report.run_terminal import run_view
     from spark_dynamo.run_logs.report.standing import is_open
-    from spark_dynamo.run_logs.report.terminal import LastLines, run_view
+    from spark_dynamo.run_logs.report.terminal import LastLines
 
     pause = threading.Event()
     screen = _screen()

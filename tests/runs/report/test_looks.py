@@ -20,6 +20,7 @@ from rich.console import Console
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunMetric, RunStatus, StageInfo
 from spark_dynamo.run_logs.report.html import MOST_SHOWN, runs_html, sparkline
+from spark_dynamo.run_logs.report.run_terminal import run_view
 from spark_dynamo.run_logs.report.runs import Runs
 from spark_dynamo.run_logs.report.standing import (
     LOOKS,
@@ -31,7 +32,7 @@ from spark_dynamo.run_logs.report.standing import (
     trouble,
 )
 from spark_dynamo.run_logs.report.table import pipeline_sums, run_rows
-from spark_dynamo.run_logs.report.terminal import run_view, runs_text, runs_view
+from spark_dynamo.run_logs.report.terminal import runs_text, runs_view
 from spark_dynamo.run_logs.report.usual import usual
 from tests.runs.report.logs import NOW, made, nightly, of_every_kind
 
