@@ -89,8 +89,8 @@ class DynoxideEngine:
 
     def stop(self) -> None:
         """End it; its tables are gone."""
+        self._end_process()  # which ends what the front waits for
         self._front.stop()
-        self._end_process()
 
     def _end_process(self) -> None:
         assert self._process.stdin is not None

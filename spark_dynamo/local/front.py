@@ -82,7 +82,9 @@ class Front:
         """End it with all connections."""
         self._ended.set()
         with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept, but on macOS
+        with suppress(OSError):
+            socket.create_connection(self._listening.getsockname(), timeout=_LAST_WORDS).close()  # which this does
         self._thread.join()
         self._listening.close()
         for talk, client in list(self._talks.items()):
@@ -98,11 +100,24 @@ class Front:
                 if self._ended.wait(_PAUSE):
                     return
                 continue
+            if self._ended.is_set():
+                client.close()
+                return
             talk = threading.Thread(target=self._talk, args=(client,), daemon=True, name=_THREADS)
             self._talks[talk] = client
-            talk.start()
+            try:
+                talk.start()
+            except RuntimeError:  # the system has no more threads for a while
+                del self._talks[talk]
+                client.close()
 
     def _talk(self, client: socket.socket) -> None:
+        try:
+            self._pass(client)
+        finally:
+            del self._talks[threading.current_thread()]
+
+    def _pass(self, client: socket.socket) -> None:
         with client, suppress(OSError), socket.create_connection(self._behind) as server:
             for side in (client, server):
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -116,7 +131,6 @@ class Front:
                 client.settimeout(_LAST_WORDS)
                 while client.recv(_AT_ONCE):
                     pass
-        del self._talks[threading.current_thread()]
 
 
 def _pass_on(client: socket.socket, server: socket.socket) -> None:
