@@ -216,7 +216,7 @@ def _forward(place: Place, annotation: ForwardRef | str) -> Node:
 
 def _secret(place: Place, annotation: Any) -> Node:
     (held,) = get_args(annotation)
-    node = place.node(held)
+    node = replace(place, is_arm=False).node(held)
     return replace(
         node,
         dump=lambda secret: _through(node.dump, secret.get_secret_value()),

@@ -153,6 +153,7 @@ def test_times_of_day() -> None:
     [
         (int | str, [1, "1", "a"]),
         (int | float, [1, 2.5]),
+        (float | int, [2.5, 2**53 + 1, -(2**63)]),
         (bool | int | str | bytes, [True, 1, "x", b"x"]),
         (UUID | date | datetime, [UUID(int=5), date(2024, 1, 1), datetime(2024, 1, 1, 5)]),
         (int | list[int] | dict[str, Decimal], [1, [1, 2], {"a": Decimal("1.5")}]),

@@ -20,7 +20,7 @@ from spark_dynamo.schema.annotations.containers import dump_one, field_of
 from spark_dynamo.schema.annotations.inputs import Input, finished, first_text, loader, ways_to
 from spark_dynamo.schema.annotations.leaves import UNCHANGED
 from spark_dynamo.schema.annotations.places import Arguments, LeftOut, Place, below
-from spark_dynamo.schema.annotations.recursion import becomes_variant, enter, recursive_node
+from spark_dynamo.schema.annotations.recursion import becomes_variant, enter, is_known_arm, note_done, recursive_node
 from spark_dynamo.schema.annotations.serialization import computed_fields, field_node, model_serialized, reader_of
 from spark_dynamo.schema.nodes import FieldNode, Node
 
@@ -56,7 +56,12 @@ def class_node(place: Place, annotation: Any) -> Node:
     assert kind is not None
     if becomes_variant(place, cls):
         return recursive_node(place, cls, annotation)
+    if is_known_arm(place, annotation):
+        enter(place, cls)  # which it may not, where the policy has a number of levels
+        return dataclasses.replace(recursive_node(place, cls, annotation), model=cls)
     node = kind(place, cls, _arguments_of(annotation, place.arguments))
+    if isinstance(node.data_type, StructType):
+        note_done(place, annotation)
     no_input = [field.name for field in dataclasses.fields(cls) if not _is_input(field)] if kind is _dataclass else []
     later = [child for child in node.fields if child.attribute in no_input]
     return dataclasses.replace(node, load=finished(node, annotation, later)) if later else node
@@ -99,7 +104,8 @@ def _arguments_of(annotation: Any, outer: Arguments) -> Arguments:
 def _root_model(place: Place, cls: type[RootModel[Any]], arguments: Arguments) -> Node:
     _complete(place, cls)
     info = cls.model_fields["root"]
-    inner = enter(place, cls).annotated([info]).node(info.annotation)
+    inside = dataclasses.replace(enter(place, cls), is_arm=False)
+    inner = inside.annotated([info]).node(info.annotation)
     return dataclasses.replace(inner, dump=lambda value: dump_one(inner, value.root))
 
 

@@ -53,7 +53,7 @@ def overridden_node(place: Place, annotation: Any) -> Node:
     assert place.spark_type is not None
     given = place.spark_type.kind
     kind = parse_ddl(given, place.path) if isinstance(given, str) else given
-    bare = replace(place, spark_type=None)
+    bare = replace(place, spark_type=None, is_arm=False)
     if annotation in (object, None, NoneType) or is_any(annotation):
         node = replace(any_node(bare, annotation), nullable=annotation is not object)
         return node if isinstance(kind, VariantType) else replace(node, data_type=kind, dump=None, load=None)

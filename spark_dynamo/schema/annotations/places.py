@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, get_origin
+from typing import Any, Literal, TypeAlias, TypeVar, get_origin
 
 from pydantic import Discriminator, PlainSerializer, Tag, WrapSerializer
 from pydantic.fields import FieldInfo
@@ -31,12 +31,16 @@ class LeftOut(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What is asked for, the same at every place; `node` makes a node of the annotation at a place."""
+    """What is asked for, the same at every place; `node` makes a node of the annotation at a place.
+
+    `done` are the classes, with what stands for type variables around them, of which the walk has made a struct somewhere.
+    """
 
     node: Callable[[Place, Any], Node]
     mode: Mode
     by_alias: bool | None
     policy: SchemaPolicy
+    done: set[Any] = field(default_factory=set, init=False, compare=False, repr=False)
 
     @property
     def start(self) -> Place:
@@ -50,7 +54,7 @@ class Place:
 
     `around` are the classes and type aliases that are being walked, outermost first. `arguments` has what stands for the type
     variables of the class around: an annotation, and the arguments that hold where it was written. `in_variant` says that all
-    of it will be a VARIANT, which need not end where a schema must.
+    of it will be a VARIANT, which need not end where a schema must, and `is_arm` that it is one of the types of such a VARIANT.
     """
 
     walk: Walk
@@ -58,6 +62,7 @@ class Place:
     around: tuple[Any, ...] = ()
     arguments: Arguments = field(default_factory=dict)
     in_variant: bool = False
+    is_arm: bool = False
     constraints: tuple[Any, ...] = ()
     form: StorageForm | None = None
     spark_type: SparkType | None = None
@@ -98,6 +103,14 @@ class Place:
         said["constraints"] = (*self.constraints, *constraints)
         said["serializers"] = (*self.serializers, *serializers)
         return replace(self, **said)
+
+    def resolved(self, annotation: Any) -> Any:
+        """The annotation with what stands for its type variables, as Pydantic must have it that knows of no class around."""
+        if isinstance(annotation, TypeVar) and annotation in self.arguments:
+            written, arguments = self.arguments[annotation]
+            return replace(self, arguments=arguments).resolved(written)
+        variables = () if isinstance(annotation, type) else getattr(annotation, "__parameters__", ())
+        return annotation[tuple(map(self.resolved, variables))] if variables else annotation
 
     def refuse(self, problem: str) -> SchemaError:
         """The error of this place, to be raised."""
