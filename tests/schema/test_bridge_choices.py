@@ -548,11 +548,11 @@ def test_the_configuration_of_the_model_decides() -> None:
 
 
 def test_aliases_that_name_no_column() -> None:
-    model = create_model("Model", a=(int, Field(validation_alias=AliasPath("x", 0))))
-    assert struct_type(model).names == ["a"]
-    error = refusal(model, by_alias=True)
-    assert error.path == "a"
-    assert "is a path into other values, and no column's name" in str(error)
+    model = create_model("Model", a=(int, Field(validation_alias=AliasPath("x", 0))), b=(int, Field(alias="c")))
+    assert struct_type(model).names == ["a", "b"]
+    assert struct_type(model, by_alias=True).names == ["a", "c"] == list(model.model_json_schema()["properties"])
+    value = model(x=[1], c=2)
+    assert model.model_validate(through_arrow(node_of(model, by_alias=True), value)) == value
 
 
 def test_two_fields_of_one_name() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypeVar, get_origin
 
+import pydantic_core
 from pydantic import Discriminator, PlainSerializer, Tag, WrapSerializer
 from pydantic.fields import FieldInfo
 from typing_extensions import Doc
@@ -15,12 +16,15 @@ from spark_dynamo.schema.nodes import Node
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
 from spark_dynamo.schema.storage import StorageForm
 
-__all__ = ["Arguments", "LeftOut", "Mode", "Place", "Serializer", "Walk", "below", "name_of"]
+__all__ = ["MISSING", "Arguments", "LeftOut", "Mode", "Place", "Serializer", "Walk", "below", "name_of"]
 
 Mode = Literal["validation", "serialization"]
 Serializer: TypeAlias = PlainSerializer | WrapSerializer
 Arguments: TypeAlias = Mapping[Any, tuple[Any, Any]]
 
+
+# what a field is that isn't given; before Pydantic 2.12 there was no such thing
+MISSING: Any = getattr(pydantic_core, "MISSING", object())
 
 _GROUPED = "__is_annotated_types_grouped_metadata__"  # annotated_types' own mark; its protocol is slow to ask
 

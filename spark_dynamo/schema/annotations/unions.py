@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from annotated_types import MaxLen, MinLen
 from pydantic import Discriminator, Tag
 from pyspark.sql.types import DataType, StringType, VariantType
 
@@ -14,8 +15,8 @@ from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.annotations.arms import UNFIT, Arm, arm_of, arm_read, attribute_of_arm, refuse_change
 from spark_dynamo.schema.annotations.classes import is_class_with_fields
 from spark_dynamo.schema.annotations.merges import merged_node
-from spark_dynamo.schema.annotations.places import Place, name_of
-from spark_dynamo.schema.annotations.variants import dump_variant, value_of
+from spark_dynamo.schema.annotations.places import MISSING, Place, name_of
+from spark_dynamo.schema.annotations.variants import any_node, dump_variant, value_of
 from spark_dynamo.schema.ddl import parse_ddl
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.wire.types import is_leaf
@@ -23,7 +24,7 @@ from spark_dynamo.wire.variant import decode_variant
 
 __all__ = ["union_node"]
 
-_NONE = (None, NoneType)
+_NONE = (None, NoneType, MISSING)
 
 
 def union_node(place: Place, annotation: Any) -> Node:
@@ -31,7 +32,7 @@ def union_node(place: Place, annotation: Any) -> Node:
     arms = get_args(annotation)
     present = [arm for arm in arms if arm not in _NONE]
     if not present:
-        raise place.refuse(f"{name_of(annotation)} has no Spark type")
+        return any_node(place, annotation)
     if len(present) == 1:
         node = place.node(present[0])
     else:
@@ -68,7 +69,7 @@ def _several(place: Place, arms: list[Any]) -> Node:
     bare = replace(place, form=None, spark_type=None, discriminator=None, is_arm=is_variant)
     bare = replace(bare, in_variant=place.in_variant or is_variant)
     nodes = [bare.node(arm) for arm in arms]
-    shared = _shared(place, nodes) if asked is None else None
+    shared = (_shared(place, nodes) or _tuples(place, arms, nodes)) if asked is None else None
     if shared is not None:
         return shared
     if policy == "error":
@@ -96,8 +97,8 @@ def _bare(arm: Any) -> Any:
 def _shared(place: Place, nodes: list[Node]) -> Node | None:
     """The one node of arms that have the same column, and values that nothing need tell apart; None where they don't.
 
-    That is so for `Literal["a"] | Literal["b"]`, and for `Literal["a"] | str`, but not for `UUID | str`: text that is one of the
-    two would be the other, too.
+    That is so for `Literal["a"] | Literal["b"]`, for `Literal["a"] | str`, and for `FilePath | DirectoryPath`, but not for
+    `UUID | str`: text that is one of the two would be the other, too.
     """
     first = nodes[0]
     free = [node for node in nodes if node.members is None]
@@ -107,7 +108,9 @@ def _shared(place: Place, nodes: list[Node]) -> Node | None:
     if any((node.data_type, node.stored) != (first.data_type, first.stored) for node in nodes):
         return None
     changes = any(type(meant) is not type(stored) for stored, meant in meanings.items())
-    if any((node.dump, node.load) != (free[0].dump, None) for node in free) or (free and changes):
+    if any((node.dump, node.load) != (free[0].dump, free[0].load) for node in free):
+        return None
+    if free and (changes or (free[0].load and len(free) < len(nodes))):
         return None
 
     def dump(value: Any) -> Any:
@@ -128,6 +131,16 @@ def _shared(place: Place, nodes: list[Node]) -> Node | None:
         dump=free[0].dump if free else dump,
         load=(lambda value: meanings.get(value, value)) if changes else None,
     )
+
+
+def _tuples(place: Place, arms: list[Any], nodes: list[Node]) -> Node | None:
+    """The one list of tuples that differ in nothing but their lengths, as `tuple[X, X] | tuple[X, X, X]`; None for others."""
+    held = [get_args(arm) if get_origin(arm) is tuple else () for arm in arms]
+    if not all(held) or any(inner is Ellipsis or inner != held[0][0] for inners in held for inner in inners):
+        return None
+    lengths = [len(inners) for inners in held]
+    place = place.annotated([MinLen(min(lengths)), MaxLen(max(lengths))])
+    return replace(place.node(tuple.__class_getitem__((held[0][0], ...))), arms=tuple(nodes))
 
 
 def _meanings(limited: list[Node]) -> dict[Any, Any] | None:
