@@ -311,6 +311,28 @@ def test_unions_of_models(annotation: Any, policy: SchemaPolicy) -> None:
         shown(annotation)
 
 
+class Hen(BaseModel):
+    wings: int
+
+
+def one_or_other(value: Any) -> str:
+    wings = value["wings"] if isinstance(value, dict) else value.wings
+    return "hen" if wings == 3 else "bird"
+
+
+@pytest.mark.parametrize("policy", [MERGE, VARIANT], ids=["merge", "variant"])
+def test_a_function_tells_models_apart(policy: SchemaPolicy) -> None:
+    either = Annotated[Bird, Tag("bird")] | Annotated[Hen, Tag("hen")] | Annotated[None, Tag("none")]
+    annotation = Annotated[either, Discriminator(lambda value: "none" if value is None else one_or_other(value))]
+    for value in (Bird(wings=2), Hen(wings=3), None):
+        found = back(annotation, value, policy)
+        assert (found, type(found)) == (value, type(value))
+    with pytest.raises(ValueError, match="none of its types takes|would come back as"):
+        through_arrow(
+            node_of(model_of(annotation), policy=policy), model_of(annotation).model_construct(x=Hen(wings=2))
+        )
+
+
 def test_a_merged_struct() -> None:
     model = create_model("Owner", pet=(Cat | Dog | None, Field(None, discriminator="kind")), n=(int, 1))
     column = struct_type(model, policy=MERGE)["pet"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin
 
 import pyarrow as pa
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Discriminator, Tag, TypeAdapter
 
 from spark_dynamo.errors import shorten
 from spark_dynamo.schema.annotations.attributes import AttributeForm
@@ -17,7 +17,7 @@ from spark_dynamo.schema.annotations.places import Place, name_of
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.wire.same import is_same
 
-__all__ = ["UNFIT", "Arm", "arm_of", "arm_read", "attribute_of_arm", "refuse_change"]
+__all__ = ["UNFIT", "Arm", "arm_of", "arm_read", "attribute_of_arm", "refuse_change", "told_by"]
 
 UNFIT = (ValueError, TypeError, OverflowError, pa.ArrowException)
 
@@ -27,10 +27,14 @@ _IS_COMPARING: ContextVar[bool] = ContextVar("_IS_COMPARING", default=False)
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: its annotation and node, and, made when they are first needed, its validation and its DynamoDB form."""
+    """One arm: its annotation and node, and, made when they are first needed, its validation and its DynamoDB form.
+
+    `told` is the union's own function that tells the tag of a value's arm, where it has one.
+    """
 
     annotation: Any
     node: Node
+    told: Callable[[Any], Any] | None = None
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -53,8 +57,18 @@ class Arm:
         """Its way to attribute values and back."""
         return AttributeForm(self.own)
 
+    def is_told(self, value: Any) -> bool:
+        """Whether the union's function says that the value is of this arm; true where there is none."""
+        tags = [entry.tag for entry in get_args(self.annotation)[1:] if isinstance(entry, Tag)] if self.told else []
+        try:
+            return self.told is None or not tags or self.told(value) in tags
+        except (*UNFIT, AttributeError, LookupError):  # it knows its own values alone
+            return False
+
     def takes(self, value: Any, *, strict: bool = True) -> bool:
         """Whether the value is one of this arm's."""
+        if not self.is_told(value):
+            return False
         try:
             self.adapter.validate_python(value, strict=strict)
         except UNFIT:
@@ -75,13 +89,19 @@ def _allows(node: Node, attribute: Mapping[str, Any]) -> bool:
     return text is None or members is None or text in members or not isinstance(members[0], str)
 
 
+def told_by(discriminator: str | Discriminator | None) -> Callable[[Any], Any] | None:
+    """The function by which a union tells its arms apart, where it does so by one."""
+    found = discriminator.discriminator if isinstance(discriminator, Discriminator) else None
+    return found if callable(found) else None
+
+
 def arm_of(place: Place, arms: Sequence[Arm], value: Any) -> Arm:
     """The arm of a value, as Pydantic's smart mode finds it: of its class, else strictly valid, else valid at all.
 
     By its class first: in strict mode a float may be an int, and what stands at 2**53 + 1 is then another number.
     """
     for arm in arms:
-        if type(value) is arm.kind and (isinstance(value, BaseModel) or arm.takes(value)):
+        if type(value) is arm.kind and (arm.is_told(value) if isinstance(value, BaseModel) else arm.takes(value)):
             return arm
     for strict in (True, False):
         for arm in arms:
@@ -105,7 +125,10 @@ def arm_read(arms: Sequence[Arm], attribute: Mapping[str, Any]) -> tuple[Arm, An
     for place in sorted(range(len(arms)), key=lambda place: not arms[place].may_write(attribute)):
         arm = arms[place]
         try:
-            read[place] = arm.adapter.validate_python(arm.form.read(attribute))
+            loaded = arm.form.read(attribute)
+            if not arm.is_told(loaded):
+                continue
+            read[place] = arm.adapter.validate_python(loaded)
             if _is_written_as(arm, read[place], attribute):
                 return arm, read[place]
         except UNFIT:

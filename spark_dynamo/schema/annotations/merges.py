@@ -50,6 +50,8 @@ def merged_node(place: Place, arms: Sequence[Arm]) -> Node:
             if _fits(arm.node, row):
                 assert arm.node.load is not None
                 loaded = arm.node.load({child.name: row.get(child.name) for child in arm.node.fields})
+                if not arm.is_told(loaded):
+                    continue
                 try:
                     return arm, arm.adapter.validate_python(loaded)
                 except UNFIT:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import MaxLen, MinLen
 from pydantic import Discriminator, Tag
 from pyspark.sql.types import DataType, StringType, VariantType
 
 from spark_dynamo.errors import SchemaError
-from spark_dynamo.schema.annotations.arms import UNFIT, Arm, arm_of, arm_read, attribute_of_arm, refuse_change
+from spark_dynamo.schema.annotations.arms import UNFIT, Arm, arm_of, arm_read, attribute_of_arm, refuse_change, told_by
 from spark_dynamo.schema.annotations.classes import is_class_with_fields
 from spark_dynamo.schema.annotations.merges import merged_node
 from spark_dynamo.schema.annotations.places import MISSING, Place, name_of
@@ -30,17 +30,25 @@ _NONE = (None, NoneType, MISSING)
 def union_node(place: Place, annotation: Any) -> Node:
     """The node of a union, nullable where None is one of its arms."""
     arms = get_args(annotation)
-    present = [arm for arm in arms if arm not in _NONE]
+    present = [arm for arm in arms if not _is_none(arm)]
     if not present:
         return any_node(place, annotation)
     if len(present) == 1:
         node = place.node(present[0])
     else:
         flat = list(_arms_of(present))
-        present = [arm for arm in flat if arm not in _NONE]
+        if len(flat) > len(present) and isinstance(place.discriminator, Discriminator):
+            place = replace(place, discriminator=None)  # it tells unions from one another, not the arms within them
+        present = [arm for arm in flat if not _is_none(arm)]
         arms = (*arms, *flat)
         node = _several(place, present)
-    return replace(node, nullable=node.nullable or any(arm in _NONE for arm in arms))
+    return replace(node, nullable=node.nullable or any(map(_is_none, arms)))
+
+
+def _is_none(arm: Any) -> bool:
+    """Whether the arm is None, or `Literal[None]`, with a tag or without, or says that a field isn't given."""
+    bare = _bare(arm)
+    return bare in _NONE or (get_origin(bare) is Literal and get_args(bare) == (None,))
 
 
 def _arms_of(arms: Sequence[Any]) -> Iterator[Any]:
@@ -75,7 +83,9 @@ def _several(place: Place, arms: list[Any]) -> Node:
     if policy == "error":
         raise _undecided(place, arms, "scalar_unions='variant' or 'string'")
     place.refuse_form("a union")
-    union = [Arm(place.resolved(arm), node) for arm, node in zip(arms, nodes, strict=True)]
+    union = [
+        Arm(place.resolved(arm), node, told_by(place.discriminator)) for arm, node in zip(arms, nodes, strict=True)
+    ]
     node = _UNIONS[policy](place, union)
     return replace(node, nullable=any(arm.nullable for arm in nodes))
 
