@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
@@ -22,57 +21,9 @@ from spark_dynamo.schema.items import ModelItems
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
 from spark_dynamo.schema.rows import ModelRows
 from spark_dynamo.schema.storage import StorageForm
+from tests.schema.own import Colour, Country, Moment, Version
 
 T = TypeVar("T")
-
-
-class Country(str):
-    """Text that only some texts are."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_after_validator_function(cls._checked, core_schema.str_schema(max_length=2))
-
-    @classmethod
-    def _checked(cls, text: str) -> Country:
-        if not text.isupper():
-            raise ValueError("a country is written in capitals")
-        return cls(text)
-
-
-class Moment(datetime):
-    """A datetime of one's own class."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_wrap_validator_function(cls._made, handler(datetime))
-
-    @classmethod
-    def _made(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Moment:
-        found = handler(value)
-        return cls(*found.timetuple()[:6], found.microsecond, tzinfo=found.tzinfo)
-
-
-class Colour:
-    """No text, but serialized as text; equal where it is the same colour."""
-
-    def __init__(self, code: str) -> None:
-        self.code = code.lower()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Colour) and self.code == other.code
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __str__(self) -> str:
-        return self.code
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            lambda given: given if isinstance(given, cls) else cls(given),
-            serialization=core_schema.to_string_ser_schema(),
-        )
 
 
 class Epoch(datetime):
@@ -127,23 +78,6 @@ class LatePeriod:
             lambda given, handler: handler(Period.model_validate(given)),
             core_schema.any_schema(),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value.model_dump()),
-        )
-
-
-@dataclass(frozen=True)
-class Version:
-    """Has fields, and is one text where it is serialized."""
-
-    major: int
-    minor: int
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            lambda given: given if isinstance(given, cls) else cls(*map(int, given.split("."))),
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda value: f"{value.major}.{value.minor}", return_schema=core_schema.str_schema(), when_used="json"
-            ),
         )
 
 
