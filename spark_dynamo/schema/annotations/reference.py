@@ -93,7 +93,7 @@ _ROWS: Sequence[tuple[str, Any, str]] = (
     ("an IntEnum, a Flag", _Size, "by value"),
     ("Literal['a', 'b']", Literal["a", "b"], "by value; None makes it nullable"),
     ("list[X], Sequence[X], deque[X], tuple[X, ...]", list[str], "`list` alone is of VARIANT"),
-    ("tuple[X, X], tuple[X, X] | tuple[X, X, X]", tuple[int, int], "of one type"),
+    ("tuple[X, X]", tuple[int, int], "of one type; of several lengths in a union"),
     ("tuple[X, Y]", tuple[int, str], "of several types"),
     ("set[str], frozenset[UUID]", set[str], "a field only, not an element"),
     ("set[int], set[Decimal]", set[int], "a field only"),
