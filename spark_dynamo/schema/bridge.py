@@ -26,6 +26,7 @@ from spark_dynamo.schema.annotations.containers import CONTAINERS
 from spark_dynamo.schema.annotations.leaves import leaf_node, leaf_of
 from spark_dynamo.schema.annotations.members import enum_node, literal_node
 from spark_dynamo.schema.annotations.overrides import encoded_node, overridden_node
+from spark_dynamo.schema.annotations.own_types import own_node, plain_node
 from spark_dynamo.schema.annotations.places import Mode, Place, Walk, name_of
 from spark_dynamo.schema.annotations.recursion import becomes_variant, enter, recursive_node
 from spark_dynamo.schema.annotations.serialization import serialized_node
@@ -130,9 +131,12 @@ def _node(place: Place, annotation: Any) -> Node:
 
 
 def _plain(place: Place, annotation: Any, origin: Any) -> Node:
-    container = CONTAINERS.get(origin)
-    if container is not None and (origin is tuple or get_args(annotation)):
-        return container(place, annotation)
+    if origin is Literal:
+        return literal_node(place, annotation)
+    said = _with_contents(annotation, origin)
+    container = CONTAINERS.get(get_origin(said))
+    if container is not None and (origin is tuple or get_args(said)):
+        return container(place, said)
     leaf = leaf_of(place, annotation)
     if leaf is not None:
         return leaf_node(place, annotation, leaf)
@@ -141,25 +145,36 @@ def _plain(place: Place, annotation: Any, origin: Any) -> Node:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return enum_node(place, annotation)
     if is_class_with_fields(annotation):
-        return class_node(place, annotation)
+        return plain_node(place, origin or annotation) or class_node(place, annotation)
+    own = own_node(place, annotation)
+    if own is not None:
+        return own
     bare = origin or annotation
     hint = _HINTS.get(bare, _HINT) if isinstance(bare, type) else _HINT
     raise place.refuse(f"{name_of(annotation)} has no Spark type. {hint}")
 
 
 _HINT = (
-    "Use one of str, int, bool, bytes, float, Decimal, datetime, date, UUID, an Enum, list, set, dict, a model or Any"
+    "Use one of str, int, bool, bytes, float, Decimal, datetime, date, UUID, an Enum, list, set, dict, a model or Any, "
+    "or say what it is, as in Annotated[..., SparkType('STRING')]"
 )
 _HINTS: Mapping[Any, str] = MappingProxyType(
     {
-        **{
-            kind: f"Say what it holds, as in {kind.__name__}[{'str, int' if issubclass(kind, abc.Mapping) else 'str'}]"
-            for kind in CONTAINERS
-        },
-        dict: "Say what it holds, as in dict[str, int], or dict[str, Any] for anything",
-        tuple: "Say what it holds, as in tuple[str, ...] or tuple[str, int]",
+        kind: f"Say what it holds, as in {kind.__name__}[str]: a DynamoDB set holds text, numbers or binaries"
+        for kind in CONTAINERS
+        if issubclass(kind, abc.Set)
     }
 )
+
+
+def _with_contents(annotation: Any, origin: Any) -> Any:
+    """A container of which nothing more is said holds anything, as Pydantic has it; a set doesn't, as no set of DynamoDB can."""
+    bare = origin or annotation
+    if get_args(annotation) or annotation == tuple[()] or bare not in CONTAINERS or issubclass(bare, abc.Set):
+        return annotation
+    if bare is tuple:
+        return tuple[Any, ...]
+    return bare[str, Any] if issubclass(bare, abc.Mapping) else bare[Any]
 
 
 def _inner(place: Place, annotation: Any) -> Node:
@@ -216,7 +231,7 @@ def _forward(place: Place, annotation: ForwardRef | str) -> Node:
 
 def _secret(place: Place, annotation: Any) -> Node:
     (held,) = get_args(annotation)
-    node = place.node(held)
+    node = replace(place, is_arm=False).node(held)
     return replace(
         node,
         dump=lambda secret: _through(node.dump, secret.get_secret_value()),
@@ -232,7 +247,6 @@ _BY_ORIGIN: Mapping[Any, Callable[[Place, Any], Node]] = MappingProxyType(
     {
         Union: union_node,
         UnionType: union_node,
-        Literal: literal_node,
         pydantic.Secret: _secret,
         **dict.fromkeys((typing.Required, typing.NotRequired, typing_extensions.ReadOnly, Final), _inner),
     }

@@ -22,6 +22,7 @@ class Node:
     allows, as they are stored, without None. A struct has `fields`, and in `model` the class it was made of; a list or set has
     an `element`; a map has a `key` and a `value`. What a union has become, VARIANT or the merged struct of its models, has the
     nodes of the union's members in `arms`, and in `discriminator` the name of the field that tells them apart, if one is named.
+    `later` makes the node of the class's own struct where a VARIANT stands in place of it, as of a class that holds itself.
 
     `dump` makes of the model's value (never None) what `pyarrow.array(..., type)` takes for the column; `load` makes of what
     `to_pylist()` gives (never None) the value that the annotation names. Both are None where nothing is to be done.
@@ -40,6 +41,7 @@ class Node:
     model: type[Any] | None = None
     arms: tuple[Node, ...] = ()
     discriminator: str | None = None
+    later: Callable[[], Node] | None = field(default=None, repr=False)
     dump: Callable[[Any], Any] | None = field(default=None, repr=False)
     load: Callable[[Any], Any] | None = field(default=None, repr=False)
 

@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, HttpUrl, Naive
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.schema.storage import StorageForm
 from spark_dynamo.wire.types import arrow_type
+from tests.schema.own import Country, Moment, Version
 
 
 class Colour(enum.StrEnum):
@@ -86,6 +87,10 @@ SCALARS = [
     Kind(Size, st.sampled_from(Size)),
     Kind(Plain, st.sampled_from(Plain)),
     Kind(Weekday, st.sampled_from([Weekday.MONDAY, Weekday.MONDAY | Weekday.SUNDAY, Weekday(0)])),
+    Kind(Country, st.sampled_from([Country("DE"), Country("FR")])),
+    Kind(Moment, instants.map(Moment.of)),
+    Kind(Version, st.builds(Version, st.integers(0, 99), st.integers(0, 99))),
+    Kind(tuple[int, int] | tuple[int, int, int], st.lists(longs, min_size=2, max_size=3).map(tuple)),
     Kind(Literal["a", "b"], st.sampled_from(["a", "b"])),
     Kind(Literal[Plain.A, "c"], st.sampled_from([Plain.A, "c"])),
 ]

@@ -19,8 +19,9 @@ from spark_dynamo.errors import SchemaError, shorten
 from spark_dynamo.schema.annotations.containers import dump_one, field_of
 from spark_dynamo.schema.annotations.inputs import Input, finished, first_text, loader, ways_to
 from spark_dynamo.schema.annotations.leaves import UNCHANGED
-from spark_dynamo.schema.annotations.places import Arguments, LeftOut, Place, below
-from spark_dynamo.schema.annotations.recursion import becomes_variant, enter, recursive_node
+from spark_dynamo.schema.annotations.own_types import serialized_as
+from spark_dynamo.schema.annotations.places import MISSING, Arguments, LeftOut, Place, below
+from spark_dynamo.schema.annotations.recursion import becomes_variant, enter, is_known_arm, note_done, recursive_node
 from spark_dynamo.schema.annotations.serialization import computed_fields, field_node, model_serialized, reader_of
 from spark_dynamo.schema.nodes import FieldNode, Node
 
@@ -56,7 +57,12 @@ def class_node(place: Place, annotation: Any) -> Node:
     assert kind is not None
     if becomes_variant(place, cls):
         return recursive_node(place, cls, annotation)
+    if is_known_arm(place, annotation):
+        enter(place, cls)  # which it may not, where the policy has a number of levels
+        return dataclasses.replace(recursive_node(place, cls, annotation), model=cls)
     node = kind(place, cls, _arguments_of(annotation, place.arguments))
+    if isinstance(node.data_type, StructType):
+        note_done(place, annotation)
     no_input = [field.name for field in dataclasses.fields(cls) if not _is_input(field)] if kind is _dataclass else []
     later = [child for child in node.fields if child.attribute in no_input]
     return dataclasses.replace(node, load=finished(node, annotation, later)) if later else node
@@ -99,15 +105,14 @@ def _arguments_of(annotation: Any, outer: Arguments) -> Arguments:
 def _root_model(place: Place, cls: type[RootModel[Any]], arguments: Arguments) -> Node:
     _complete(place, cls)
     info = cls.model_fields["root"]
-    inner = enter(place, cls).annotated([info]).node(info.annotation)
+    inside = dataclasses.replace(enter(place, cls), is_arm=False)
+    inner = inside.annotated([info]).node(info.annotation)
     return dataclasses.replace(inner, dump=lambda value: dump_one(inner, value.root))
 
 
 def _model(place: Place, cls: type[BaseModel], arguments: Arguments) -> Node:
     if cls is BaseModel:
-        raise SchemaError(
-            place.path or "BaseModel", "BaseModel itself has no fields. Use one of its subclasses, or Any"
-        )
+        return _without_fields(place, cls)
     _complete(place, cls)
     serialized = model_serialized(place, cls)
     if serialized is not None:
@@ -218,7 +223,7 @@ def _struct(
     fields: list[FieldNode] = []
     inputs: list[Input] = []
     left_out: list[_Left] = []
-    for field in declared:
+    for field in map(_may_lack, declared):
         if field.info is not None and field.info.exclude and place.walk.mode == "serialization":
             continue
         name = _column_name(inner, field, config)
@@ -235,7 +240,7 @@ def _struct(
             inputs.append(Input(name, ways, node, field.info, field.may_lack))
     fields.extend(computed_fields(inner, cls, _by_alias(inner, config)))
     if not fields:
-        raise SchemaError(place.path or cls.__name__, f"model {cls.__name__} has no fields. Add one, or use Any")
+        return _without_fields(place, cls, has_any=bool(left_out))
     _check_names(place, fields)
     return Node(
         place.path,
@@ -246,6 +251,29 @@ def _struct(
         dump=_dump(fields, left_out, check),
         load=loader(inputs, config.get("extra"), {child.name for child in fields}),
     )
+
+
+def _without_fields(place: Place, cls: type[Any], *, has_any: bool = False) -> Node:
+    """A VARIANT, which holds what further fields there are; SchemaError for a table, and where the policy left fields out."""
+    node = serialized_as(place, cls, Any) if place.path and not has_any else None
+    if node is None:
+        raise SchemaError(place.path or cls.__name__, f"model {cls.__name__} has no fields. Add one, or use Any")
+    return node
+
+
+def _may_lack(field: _Field) -> _Field:
+    """The field, of which null says that it isn't given where its annotation has Pydantic's `MISSING`."""
+    arms = get_args(field.annotation)
+    if not any(arm is MISSING for arm in arms):
+        return field
+
+    def read(instance: Any) -> Any:
+        held = field.read(instance)
+        if held is None and type(None) in arms:
+            raise ValueError(f"{field.attribute} is None, which would come back as MISSING: a column has one null")
+        return None if held is MISSING else held
+
+    return dataclasses.replace(field, read=read, may_lack=True)
 
 
 def _field_node(place: Place, cls: type[Any], name: str, field: _Field) -> Node:
@@ -281,13 +309,7 @@ def _column_name(place: Place, field: _Field, config: ConfigDict | Mapping[str, 
     if alias is None:
         return field.attribute
     name = first_text(alias)
-    if name is None:
-        raise SchemaError(
-            below(place.path, field.attribute),
-            f"its alias {alias!r} is a path into other values, and no column's name. Give an alias that is a text, or by_alias="
-            "False",
-        )
-    return name
+    return field.attribute if name is None else name  # a path into other values is no column's name
 
 
 def _check_names(place: Place, fields: list[FieldNode]) -> None:

@@ -180,6 +180,8 @@ def load_one(node: Node, value: Any) -> Any:
 
 def _mapping(place: Place, annotation: Any, made: Convert = dict) -> Node:
     key_annotation, value_annotation = get_args(annotation)
+    if is_any(key_annotation) and is_any(value_annotation):
+        key_annotation = str  # what a VARIANT's names are
     key = _element(place.inside("{}"), key_annotation)
     place.refuse_form("a dict")
     if key.nullable or isinstance(key.data_type, StructType | ArrayType | MapType | VariantType):

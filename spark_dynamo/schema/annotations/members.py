@@ -11,6 +11,7 @@ from uuid import UUID
 
 from spark_dynamo.schema.annotations.leaves import LEAVES, Convert, Leaf, integers_of, leaf_node, leaf_of
 from spark_dynamo.schema.annotations.places import Place, name_of
+from spark_dynamo.schema.annotations.variants import any_node
 from spark_dynamo.schema.nodes import Node
 
 __all__ = ["enum_node", "literal_node"]
@@ -33,6 +34,8 @@ def enum_node(place: Place, enum: type[Enum]) -> Node:
 def literal_node(place: Place, annotation: Any) -> Node:
     """A Literal is the column of its values, nullable where None is one of them."""
     arms = get_args(annotation)
+    if arms == (None,):
+        return any_node(place, annotation)
     values = {(type(_value_of(arm)), _value_of(arm)): arm for arm in arms if arm is not None}
     if len({kind for kind, _ in values}) > 1:  # True and 1 are one key of a dict
         raise _mixed(place, {kind for kind, _ in values})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from types import MappingProxyType, NoneType
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import EncodedBytes, EncodedStr, Json, TypeAdapter
+from pydantic import EncodedBytes, EncodedStr, Json, NaiveDatetime, TypeAdapter
 from pyspark.sql import types
 from pyspark.sql.types import (
     ArrayType,
@@ -37,12 +37,15 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
+from spark_dynamo.errors import SchemaError
 from spark_dynamo.schema.annotations.attributes import AttributeForm
 from spark_dynamo.schema.annotations.leaves import Convert, patient
+from spark_dynamo.schema.annotations.own_types import is_own, serialized_as
 from spark_dynamo.schema.annotations.places import Place, name_of
 from spark_dynamo.schema.annotations.variants import any_node, dump_variant, is_any
 from spark_dynamo.schema.ddl import parse_ddl
 from spark_dynamo.schema.nodes import Node
+from spark_dynamo.schema.policy import SparkType
 from spark_dynamo.timezones import read_iso
 from spark_dynamo.wire.variant import decode_variant
 
@@ -54,13 +57,21 @@ def overridden_node(place: Place, annotation: Any) -> Node:
     assert place.spark_type is not None
     given = place.spark_type.kind
     kind = parse_ddl(given, place.path) if isinstance(given, str) else given
-    bare = replace(place, spark_type=None)
+    bare = replace(place, spark_type=None, is_arm=False)
     if annotation in (object, None, NoneType) or is_any(annotation):
         node = replace(any_node(bare, annotation), nullable=annotation is not object)
         return node if isinstance(kind, VariantType) else replace(node, data_type=kind, dump=None, load=None)
     if type(kind).__name__ == "TimeType":
         bare = replace(bare, walk=replace(place.walk, policy=replace(place.walk.policy, time="time")))
-    node = bare.node(annotation)
+    if isinstance(kind, VariantType):
+        bare = replace(bare, in_variant=True)
+    try:
+        node = bare.node(annotation)
+    except SchemaError:
+        stored = _as_serialized(bare, annotation, kind)
+        if stored is None:
+            raise
+        return stored
     if kind == node.data_type:
         return node
     place.refuse_form(kind.simpleString())
@@ -68,12 +79,25 @@ def overridden_node(place: Place, annotation: Any) -> Node:
         return _as_variant(node)
     conversion = _conversion(node.data_type, kind)
     if conversion is None:
+        stored = _as_serialized(bare, annotation, kind) if is_own(bare, annotation) else None
+        if stored is not None:
+            return stored
         raise place.refuse(
             f"{name_of(annotation)} is {node.data_type.simpleString()}, and can't be {kind.simpleString()}. "
             "Change the annotation, or write the SparkType on what it holds, as in list[Annotated[int, SparkType('INT')]]"
         )
     dump, load = conversion
     return replace(node, data_type=kind, dump=_then(node.dump, dump), load=_then(load, node.load))
+
+
+def _as_serialized(place: Place, annotation: Any, kind: DataType) -> Node | None:
+    """The node of an annotation that has no such type of its own, as Pydantic serializes its values; None where it can't."""
+    form = _FORMS.get(type(kind))
+    if form is not None:
+        return serialized_as(place, annotation, Annotated[form, SparkType(kind)], "python" if form is bytes else "json")
+    if isinstance(kind, VariantType):
+        return serialized_as(place, annotation, Any)
+    return serialized_as(place, annotation, Annotated[object, SparkType(kind)], "python")
 
 
 def _then(first: Convert | None, second: Convert | None) -> Convert | None:
@@ -132,6 +156,21 @@ def _known(*names: str) -> list[type[DataType]]:
 
 
 _INTEGERS = (ByteType, ShortType, IntegerType, LongType)
+# what Pydantic makes of a serialized value for a column of the type
+_FORMS: Mapping[type[DataType], Any] = MappingProxyType(
+    {
+        **dict.fromkeys((StringType, CharType, VarcharType), str),
+        **dict.fromkeys((*_INTEGERS, YearMonthIntervalType), int),
+        **dict.fromkeys((DoubleType, FloatType), float),
+        BooleanType: bool,
+        BinaryType: bytes,
+        DateType: date,
+        TimestampType: datetime,
+        TimestampNTZType: NaiveDatetime,
+        DayTimeIntervalType: timedelta,
+        DecimalType: Decimal,
+    }
+)
 # of one class, but with parameters: precision, length, collation, units
 _FAMILIES = frozenset({DecimalType, StringType, DayTimeIntervalType, *_known("TimeType")})
 _CONVERSIONS: Mapping[tuple[type[DataType], type[DataType]], tuple[Convert | None, Convert | None]] = MappingProxyType(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, get_origin
+from typing import Any, Literal, TypeAlias, TypeVar, get_origin
 
+import pydantic_core
 from pydantic import Discriminator, PlainSerializer, Tag, WrapSerializer
 from pydantic.fields import FieldInfo
 from typing_extensions import Doc
@@ -15,12 +16,15 @@ from spark_dynamo.schema.nodes import Node
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
 from spark_dynamo.schema.storage import StorageForm
 
-__all__ = ["Arguments", "LeftOut", "Mode", "Place", "Serializer", "Walk", "below", "name_of"]
+__all__ = ["MISSING", "Arguments", "LeftOut", "Mode", "Place", "Serializer", "Walk", "below", "name_of"]
 
 Mode = Literal["validation", "serialization"]
 Serializer: TypeAlias = PlainSerializer | WrapSerializer
 Arguments: TypeAlias = Mapping[Any, tuple[Any, Any]]
 
+
+# what a field is that isn't given; before Pydantic 2.12 there was no such thing
+MISSING: Any = getattr(pydantic_core, "MISSING", object())
 
 _GROUPED = "__is_annotated_types_grouped_metadata__"  # annotated_types' own mark; its protocol is slow to ask
 
@@ -31,12 +35,16 @@ class LeftOut(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What is asked for, the same at every place; `node` makes a node of the annotation at a place."""
+    """What is asked for, the same at every place; `node` makes a node of the annotation at a place.
+
+    `done` are the classes, with what stands for type variables around them, of which the walk has made a struct somewhere.
+    """
 
     node: Callable[[Place, Any], Node]
     mode: Mode
     by_alias: bool | None
     policy: SchemaPolicy
+    done: set[Any] = field(default_factory=set, init=False, compare=False, repr=False)
 
     @property
     def start(self) -> Place:
@@ -50,7 +58,7 @@ class Place:
 
     `around` are the classes and type aliases that are being walked, outermost first. `arguments` has what stands for the type
     variables of the class around: an annotation, and the arguments that hold where it was written. `in_variant` says that all
-    of it will be a VARIANT, which need not end where a schema must.
+    of it will be a VARIANT, which need not end where a schema must, and `is_arm` that it is one of the types of such a VARIANT.
     """
 
     walk: Walk
@@ -58,6 +66,7 @@ class Place:
     around: tuple[Any, ...] = ()
     arguments: Arguments = field(default_factory=dict)
     in_variant: bool = False
+    is_arm: bool = False
     constraints: tuple[Any, ...] = ()
     form: StorageForm | None = None
     spark_type: SparkType | None = None
@@ -98,6 +107,14 @@ class Place:
         said["constraints"] = (*self.constraints, *constraints)
         said["serializers"] = (*self.serializers, *serializers)
         return replace(self, **said)
+
+    def resolved(self, annotation: Any) -> Any:
+        """The annotation with what stands for its type variables, as Pydantic must have it that knows of no class around."""
+        if isinstance(annotation, TypeVar) and annotation in self.arguments:
+            written, arguments = self.arguments[annotation]
+            return replace(self, arguments=arguments).resolved(written)
+        variables = () if isinstance(annotation, type) else getattr(annotation, "__parameters__", ())
+        return annotation[tuple(map(self.resolved, variables))] if variables else annotation
 
     def refuse(self, problem: str) -> SchemaError:
         """The error of this place, to be raised."""

@@ -16,7 +16,7 @@ from spark_dynamo.schema.nodes import Node
 from spark_dynamo.schema.policy import ADVICE
 from spark_dynamo.wire.variant import decode_variant
 
-__all__ = ["becomes_variant", "enter", "recursive_node"]
+__all__ = ["becomes_variant", "enter", "is_known_arm", "note_done", "recursive_node"]
 
 
 def enter(place: Place, what: Any, arguments: Arguments | None = None) -> Place:
@@ -40,14 +40,48 @@ def becomes_variant(place: Place, what: Any) -> bool:
     return allowed and any(around is what for around in place.around)
 
 
+def note_done(place: Place, annotation: Any) -> None:
+    """Keep in mind that the class has become a struct, so that its annotations are known to have types."""
+    key = _key(place, annotation)
+    if key is not None:
+        place.walk.done.add(key)
+
+
+def is_known_arm(place: Place, annotation: Any) -> bool:
+    """Whether the class is one of a VARIANT's, and has become a struct before: models whose unions name one another need no more.
+
+    Each of them would else be walked anew on every way that leads to it, and the ways grow as the factorial of the models.
+    """
+    return place.is_arm and _key(place, annotation) in place.walk.done
+
+
+def _key(place: Place, annotation: Any) -> Any:
+    """What a class is known by, with what stands for type variables; None where it has no hash."""
+    key = (annotation, _frozen(place.arguments))
+    try:
+        hash(key)
+    except TypeError:  # its arguments hold notes of any kind
+        return None
+    return key
+
+
+def _frozen(arguments: Arguments) -> tuple[Any, ...]:
+    return tuple((variable, argument, _frozen(outer)) for variable, (argument, outer) in arguments.items())
+
+
 def recursive_node(place: Place, what: Any, annotation: Any, *, nullable: bool = False) -> Node:
     """A VARIANT that holds what a write of the class's own struct would store; the struct is made when a value needs it."""
     place.refuse_form("a model")
-    start = Place(place.walk, place.path, (), place.arguments, place.in_variant)
+    has_levels = isinstance(place.walk.policy.recursion, int)
+    start = Place(place.walk, place.path, place.around if has_levels else (), place.arguments, place.in_variant)
+
+    @cache
+    def later() -> Node:
+        return start.node(annotation)
 
     @cache
     def form() -> AttributeForm:
-        return AttributeForm(start.node(annotation))
+        return AttributeForm(later())
 
     def dump(value: Any) -> dict[str, bytes]:
         return dump_variant(form().write(value))
@@ -55,4 +89,4 @@ def recursive_node(place: Place, what: Any, annotation: Any, *, nullable: bool =
     def load(pair: Mapping[str, bytes]) -> Any:
         return form().read(decode_variant(pair["value"], pair["metadata"]))
 
-    return Node(place.path, VariantType(), nullable, constraints=place.constraints, dump=dump, load=load)
+    return Node(place.path, VariantType(), nullable, constraints=place.constraints, later=later, dump=dump, load=load)

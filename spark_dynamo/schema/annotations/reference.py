@@ -45,6 +45,16 @@ class _Order(pydantic.BaseModel):
     price: float
 
 
+class _Nothing(pydantic.BaseModel):
+    pass
+
+
+class _Country(str):
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: pydantic.GetCoreSchemaHandler) -> Any:
+        return handler(str)
+
+
 _DIGITS = pydantic.Field(max_digits=10, decimal_places=2)
 _CLEAR = "the secret itself, in clear"
 _UTC = "without a zone it counts as UTC"
@@ -82,17 +92,21 @@ _ROWS: Sequence[tuple[str, Any, str]] = (
     ("an Enum", _Colour, "by value: text, numbers, bytes, dates, UUIDs"),
     ("an IntEnum, a Flag", _Size, "by value"),
     ("Literal['a', 'b']", Literal["a", "b"], "by value; None makes it nullable"),
-    ("list[X], Sequence[X], deque[X], tuple[X, ...]", list[str], ""),
-    ("tuple[X, X]", tuple[int, int], "of one type"),
+    ("list[X], Sequence[X], deque[X], tuple[X, ...]", list[str], "`list` alone is of VARIANT"),
+    ("tuple[X, X]", tuple[int, int], "of one type; of several lengths in a union"),
     ("tuple[X, Y]", tuple[int, str], "of several types"),
     ("set[str], frozenset[UUID]", set[str], "a field only, not an element"),
     ("set[int], set[Decimal]", set[int], "a field only"),
     ("set[bytes]", set[bytes], "a field only"),
     ("dict[str, X], Mapping[str, X]", dict[str, int], ""),
     ("dict[int, X]", dict[int, str], "any scalar key; DynamoDB's keys are text, so cast it for a write"),
-    ("dict[str, Any]", dict[str, Any], ""),
+    ("dict[str, Any], dict", dict[str, Any], ""),
     ("a model, dataclass, TypedDict or NamedTuple", _Order, ""),
+    ("a model without fields", _Nothing, "within another one"),
+    ("a class with a core schema of its own", _Country, "as it is serialized, here as text"),
     ("Any, JsonValue", Any, "nullable"),
+    ("object", object, "as Any"),
+    ("None", None, "null always"),
     ("Annotated[int, SparkType('INT')]", Annotated[int, SparkType("INT")], "a type of one's own choice"),
 )
 

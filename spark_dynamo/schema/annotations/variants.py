@@ -31,13 +31,13 @@ __all__ = ["any_node", "attribute_of", "dump_variant", "is_any", "load_variant",
 
 Attribute = Mapping[str, Any]
 
-_ANYTHING = (Any, JsonValue)
+_ANYTHING = (Any, object, JsonValue)
 
 
 def is_any(annotation: Any) -> bool:
-    """Whether the annotation says nothing of the value: Any, JsonValue, or one of them or None."""
+    """Whether the annotation says nothing of the value: Any, object, JsonValue, or one of them or None; or None alone."""
     arms = get_args(annotation) or (annotation,)
-    return any(arm in _ANYTHING for arm in arms) and all(arm in (*_ANYTHING, type(None)) for arm in arms)
+    return all(arm in (*_ANYTHING, None, type(None)) for arm in arms)
 
 
 def any_node(place: Place, annotation: Any) -> Node:
