@@ -76,7 +76,8 @@ def _without_assigned(text: str) -> str:
     kept, end = [], 0
     for found in _ASSIGNED.finditer(text):
         is_secret = found.end() >= end and is_secret_name(found[1])
-        if is_secret and (value := _VALUE.match(text, found.end())):
+        value = _VALUE.match(text, found.end()) if is_secret else None
+        if value and not (_COUNT_NAME.search(found[1]) and value[0].isdigit()):
             kept.append(text[end : value.start()] + STARS)
             end = value.end()
     return "".join(kept) + text[end:]

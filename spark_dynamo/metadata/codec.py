@@ -19,6 +19,7 @@ from spark_dynamo.schema.bridge import node_of
 from spark_dynamo.schema.evolve import VERSION, declared_version
 from spark_dynamo.schema.items import ModelItems
 from spark_dynamo.schema.nodes import Node
+from spark_dynamo.schema.parts import ModelPart
 from spark_dynamo.wire.actions import Condition
 
 __all__ = ["Codec", "codec_of"]
@@ -144,6 +145,15 @@ class Codec(Generic[ModelT]):
         """The models of an answer to Query or Scan."""
         return self._items.decode(body)
 
+    def part(self, projection: Sequence[str]) -> ModelPart[ModelT]:
+        """Some fields of the items, and their keys; ValidationError for what names none."""
+        if isinstance(projection, str) or not isinstance(projection, Sequence) or not projection:
+            raise ValidationError(
+                f"projection is {shorten(repr(projection))}: give names of fields, as in {list(self.key_fields)}, or leave it out"
+            )
+        names = {self.attributes.field(name).name for name in projection}
+        return _part_of(self.model, self.table, self.key_names, tuple(sorted(names.union(self.key_names))))
+
     def _decode_items(self, items: Sequence[bytes]) -> list[ModelT]:
         return self._items.decode(b'{"Items":[%s]}' % b",".join(items))
 
@@ -213,6 +223,11 @@ class _Item(Generic[R]):
 def codec_of(model: type[ModelT], table: str, key_names: tuple[str, ...]) -> Codec[ModelT]:
     """The codec of that model and table; made once, as it takes some milliseconds."""
     return Codec(model, table, key_names)
+
+
+@lru_cache(maxsize=256)
+def _part_of(model: type[ModelT], table: str, key_names: tuple[str, ...], names: tuple[str, ...]) -> ModelPart[ModelT]:
+    return ModelPart(model, names, table=table, key_names=key_names)
 
 
 def _has_times(node: Node) -> bool:

@@ -12,7 +12,17 @@ from typing import Any, Literal, TypeAlias
 from spark_dynamo.schema.attributes import Attribute
 from spark_dynamo.wire.actions import Condition
 
-__all__ = ["Change", "Conditions", "Request", "Selection", "Sort", "delete_action", "put_action", "update_action"]
+__all__ = [
+    "Change",
+    "Conditions",
+    "Request",
+    "Selection",
+    "Sort",
+    "delete_action",
+    "projected",
+    "put_action",
+    "update_action",
+]
 
 Request: TypeAlias = dict[str, Any]
 Comparison: TypeAlias = Literal["=", "<", "<=", ">", ">="]
@@ -172,7 +182,8 @@ class Sort:
 class Selection:
     """The items that a Query or a Scan is to find; it is a Query where there is a `partition`.
 
-    `equal`, `any_of` (lists of values) and `sorts` filter what was read, `also` is the user's own filter.
+    `equal`, `any_of` (lists of values) and `sorts` filter what was read, `also` is the user's own filter. `columns` are the
+    attributes that are wanted, all where there are none.
     """
 
     table: str
@@ -185,6 +196,7 @@ class Selection:
     sorts: Sequence[Sort] = ()
     also: Condition | None = None
     consistent_read: bool = False
+    columns: Sequence[str] = ()
 
     @property
     def operation(self) -> Literal["Query", "Scan"]:
@@ -221,11 +233,19 @@ class Selection:
             filters.append(use.adopt(self.also))
         if filters:
             request["FilterExpression"] = " AND ".join(filters)
+        if self.columns:
+            request["ProjectionExpression"] = ", ".join(map(use.name, self.columns))
         optional = {"IndexName": self.index, "Limit": page_size, "ExclusiveStartKey": start}
         request |= {parameter: value for parameter, value in optional.items() if value is not None}
         if self.consistent_read:
             request["ConsistentRead"] = True
         return request | use.parameters() | _TOLD
+
+
+def projected(columns: Sequence[str]) -> Request:
+    """What a GetItem request says of the attributes that it wants, nothing where it wants all."""
+    use = Placeholders()
+    return {"ProjectionExpression": ", ".join(map(use.name, columns)), **use.parameters()} if columns else {}
 
 
 def put_action(table: str, item: Any, key: str, conditions: Conditions) -> Request:

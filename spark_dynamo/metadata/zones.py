@@ -92,7 +92,7 @@ def _taken_time(value: Any, zone: str) -> Any:
 def _converted_model(model: ModelT, convert: Callable[[datetime], datetime]) -> ModelT:
     changes = {}
     for name in type(model).model_fields:
-        before = getattr(model, name)
+        before = getattr(model, name, None)  # of a part of a model, some are not there
         after = _converted(before, convert)
         if after is not before:
             changes[name] = after

@@ -6,7 +6,7 @@ field of a whole model, by the same encoder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
@@ -23,7 +23,7 @@ from spark_dynamo.schema.nodes import FieldNode
 from spark_dynamo.schema.rows import ModelRows
 from spark_dynamo.wire.encode import ItemEncoder
 
-__all__ = ["Attribute", "ModelAttributes"]
+__all__ = ["Attribute", "ModelAttributes", "fields_validator"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -133,6 +133,21 @@ def _encoder_of(model: type[Any], table: str, names: tuple[str, ...]) -> ItemEnc
 @lru_cache(maxsize=256)
 def _validators(model: type[Any]) -> dict[str, SchemaValidator]:
     """A validator of each field, as Pydantic has it in the model: with the validators that the class adds."""
+    fields, config, whole = _fields_of(model)
+    return {
+        name: SchemaValidator(cast(Any, whole(field["schema"])), config) for name, field in fields["fields"].items()
+    }
+
+
+def fields_validator(model: type[Any], names: Iterable[str]) -> SchemaValidator:
+    """The validator of some fields together: of a dict it makes a tuple, whose first is the dict of their values."""
+    fields, config, whole = _fields_of(model)
+    some = {**fields, "fields": {name: fields["fields"][name] for name in names}}
+    return SchemaValidator(cast(Any, whole(some)), config)
+
+
+def _fields_of(model: type[Any]) -> tuple[Any, Any, Callable[[Any], Any]]:
+    """Pydantic's own schema of the fields, its configuration, and what makes a part of that a schema by itself."""
     model.model_rebuild()
     definitions: list[Any] = []
     schema: Any = model.__pydantic_core_schema__
@@ -147,9 +162,7 @@ def _validators(model: type[Any]) -> dict[str, SchemaValidator]:
         else:
             schema = schema["schema"]
 
-    def whole(field: Any) -> Any:
-        return {"type": "definitions", "schema": field, "definitions": definitions} if definitions else field
+    def whole(part: Any) -> Any:
+        return {"type": "definitions", "schema": part, "definitions": definitions} if definitions else part
 
-    return {
-        name: SchemaValidator(cast(Any, whole(field["schema"])), config) for name, field in schema["fields"].items()
-    }
+    return schema, config, whole

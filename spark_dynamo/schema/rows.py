@@ -6,7 +6,7 @@ What a value becomes in its column, and what a column's value becomes in a model
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ _MOST_ROWS_SHOWN = 20
 
 
 class ModelRows(Generic[ModelT]):
-    """The rows of one model, whose columns are those of its `node`.
+    """The rows of one model, whose columns are those of its `node`; `validate` makes a model where not Pydantic does.
 
     >>> from pydantic import BaseModel
     >>> from spark_dynamo.schema.bridge import node_of
@@ -39,7 +39,13 @@ class ModelRows(Generic[ModelT]):
     [Order(price=1.5)]
     """
 
-    def __init__(self, model: type[ModelT], node: Node, key_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        model: type[ModelT],
+        node: Node,
+        key_names: Sequence[str] = (),
+        validate: Callable[[Any], ModelT] | None = None,
+    ) -> None:
         assert isinstance(node.data_type, StructType)
         assert node.dump is not None
         assert node.load is not None
@@ -47,7 +53,7 @@ class ModelRows(Generic[ModelT]):
         self.arrow_schema = spark_arrow_schema(node.data_type)
         self._model, self._node, self._dump, self._load = model, node, node.dump, node.load
         self._key_names = key_names
-        self._validate = pydantic.TypeAdapter(model).validate_python
+        self._validate = validate or pydantic.TypeAdapter(model).validate_python
 
     def batch(self, models: Sequence[ModelT], start: int = 0) -> pa.RecordBatch:
         """The models as one batch; ValidationError, with the row (counted from `start`) and the field, where one doesn't fit."""

@@ -100,6 +100,11 @@ def test_long_texts_are_masked_in_no_time() -> None:
     assert time.process_time() - started < 20  # they take well below a second; a power of the length takes for ever
 
 
+def test_counts_of_tokens_are_no_secrets_in_texts_either() -> None:
+    assert masked_text("tokens: 1200, max_tokens=8, token=1200") == f"tokens: 1200, max_tokens=8, token={STARS}"
+    assert masked_text("tokens=abc") == f"tokens={STARS}"
+
+
 def test_a_configuration_that_holds_itself_ends() -> None:
     loop: dict[str, Any] = {"password": HIDDEN}
     loop["loop"] = loop

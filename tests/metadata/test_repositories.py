@@ -519,7 +519,7 @@ def test_methods_show_their_signature_and_docstring() -> None:
     import inspect
 
     orders = OrderRepository(DynamoDBConfig())
-    assert list(inspect.signature(orders.get).parameters) == ["key", "user_timezone", "consistent_read"]
+    assert list(inspect.signature(orders.get).parameters) == ["key", "user_timezone", "consistent_read", "projection"]
     assert (inspect.getdoc(orders.get) or "").startswith("The item with that key, None where there is none.")
     assert (inspect.getdoc(OrderRepository.get) or "").startswith("The item with that key")
     assert repr(orders.get) == "<get of OrderRepository('orders')>"

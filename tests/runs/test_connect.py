@@ -81,7 +81,7 @@ def test_runs_of_connect_sessions_have_metrics_of_their_own(connect: Any, table:
         with pipeline_run(connect, "inner", config=table.config()) as inner:
             inner.metric("rows_rejected", connect.range(7).count(), "rows")
         outer.metric("rows_rejected", 1)
-    assert flush_recorders()
+    assert flush_recorders(10)
     found = [table.log(run.run_id).custom_metrics["rows_rejected"] for run in (inner, outer)]
     assert [(metric.value, metric.unit) for metric in found] == [(7, "rows"), (8, "rows")]
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
 
-from spark_dynamo.aws.client import Connection
-from spark_dynamo.config import DynamoDBConfig
-from spark_dynamo.errors import ConfigurationError, ItemNotFoundError
-from spark_dynamo.metadata.access import Access
-from spark_dynamo.metadata.caching.base import Cache
-from spark_dynamo.metadata.codec import Codec, codec_of
-from spark_dynamo.metadata.expressions import Selection
-from spark_dynamo.metadata.repositories.actions import Written
+from spark_dynamo.errors import ItemNotFoundError
+from spark_dynamo.metadata.codec import Codec
+from spark_dynamo.metadata.expressions import Selection, projected
 from spark_dynamo.metadata.repositories.batches import delete_all, get_all, put_all
-from spark_dynamo.metadata.repositories.calls import adopt_plain_methods, operation, paged
+from spark_dynamo.metadata.repositories.calls import operation, paged
+from spark_dynamo.metadata.repositories.described import Described
 from spark_dynamo.metadata.repositories.reading import Bounds, checked_limit, key_condition, read, walk
 from spark_dynamo.metadata.repositories.spellings import key_in_two, spelled_also
 from spark_dynamo.metadata.repositories.writing import create, delete, update
 from spark_dynamo.metadata.steps import Ask, Paged, Steps
 from spark_dynamo.metadata.zones import shown
-from spark_dynamo.timezones import validate_timezone_string
+from spark_dynamo.schema.parts import ModelPart
 from spark_dynamo.wire.actions import Condition
 
 __all__ = ["Operations"]
@@ -33,7 +27,7 @@ __all__ = ["Operations"]
 T = TypeVar("T", bound=BaseModel)
 
 
-class Operations(ABC, Generic[T]):
+class Operations(Described[T]):
     """The operations of a repository for one model and one table; `BaseDynamoRepository` and `AsyncDynamoRepository` are two.
 
     A subclass says `table_name` (logical: the configuration makes the physical one of it), `model_class`, `primary_key` and, where
@@ -45,112 +39,6 @@ class Operations(ABC, Generic[T]):
     DynamoDB can't take, MalformedItemError for one that is stored and no such model; ConfigurationError for an unknown timezone;
     RequestFailedError, AccessDeniedError, TableNotFoundError and ConnectionError where DynamoDB refuses or doesn't answer.
     """
-
-    is_async: bool
-    version_attribute: str | None = None
-    updated_attribute: str | None = None
-
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        super().__init_subclass__(**arguments)
-        adopt_plain_methods(cls)
-
-    def __init__(self, config: DynamoDBConfig | None = None, *, cache: Cache | None = None) -> None:
-        self._config = config
-        self.cache = cache
-        self._connection: Connection | None = None
-        self._lock = threading.Lock()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.table_name!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_config": self.config, "cache": self.cache, "_connection": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
-
-    # ------------------------------------------------------------------------------------------- what a subclass says
-
-    @property
-    @abstractmethod
-    def table_name(self) -> str:
-        """The table's logical name."""
-
-    @property
-    @abstractmethod
-    def model_class(self) -> type[T]:
-        """The model of the table's items, a class that derives from `pydantic.BaseModel`."""
-
-    @property
-    @abstractmethod
-    def primary_key(self) -> str:
-        """The name of the field that is the partition key."""
-
-    @property
-    def sort_key(self) -> str | None:
-        """The name of the field that is the sort key; None where the table has none."""
-        return None
-
-    # --------------------------------------------------------------------------------------------- where and as what
-
-    @property
-    def config(self) -> DynamoDBConfig:
-        """The configuration; made of the environment on first use where none was given."""
-        if self._config is None:
-            self._config = DynamoDBConfig()
-        return self._config
-
-    @property
-    def physical_table_name(self) -> str:
-        """The table's name in DynamoDB."""
-        return self.config.get_table_name(self.table_name)
-
-    @property
-    def codec(self) -> Codec[T]:
-        """The forms of the model's items in the table."""
-        if not (isinstance(self.model_class, type) and issubclass(self.model_class, BaseModel)):
-            raise ConfigurationError(
-                f"model_class of {type(self).__name__} is no class that derives from pydantic.BaseModel"
-            )
-        keys = (self.primary_key, *([self.sort_key] if self.sort_key else []))
-        return codec_of(self.model_class, self.physical_table_name, keys)
-
-    def access(self) -> Access:
-        """The way to the server for one call."""
-        with self._lock:
-            if self._connection is None:
-                self._connection = Connection.from_config(self.config)
-        return Access(self._connection, self.cache)
-
-    def shown(self, models: Sequence[T], user_timezone: str | None) -> list[T]:
-        """The models with their times in that zone, or in the configuration's; UTC, as they are stored, stays as it is."""
-        zone = self.shown_zone(user_timezone)
-        return list(models) if zone == "UTC" else [shown(model, zone) for model in models]
-
-    def shown_zone(self, user_timezone: str | None) -> str:
-        """The zone in which a call shows times; ConfigurationError where there is no such zone."""
-        return (
-            validate_timezone_string(user_timezone)
-            if user_timezone
-            else self.config.get_timezone_manager().user_timezone
-        )
-
-    def taken_zone(self, current_timezone: str | None) -> str:
-        """The zone in which a call takes times that have none; ConfigurationError where there is no such zone."""
-        if current_timezone:
-            return validate_timezone_string(current_timezone)
-        return self.config.get_timezone_manager().default_timezone
-
-    def written(self, current_timezone: str | None) -> Written[T]:
-        """What the parts of a write have in common."""
-        return Written(
-            self.codec,
-            self.physical_table_name,
-            self.taken_zone(current_timezone),
-            self.version_attribute,
-            self.updated_attribute,
-            None if current_timezone is None else self.taken_zone(current_timezone),
-        )
 
     # ------------------------------------------------------------------------------------------------- single items
 
@@ -176,13 +64,20 @@ class Operations(ABC, Generic[T]):
     @operation
     @spelled_also(key_in_two)
     def get(
-        self, key: Any, user_timezone: str | None = None, *, consistent_read: bool | None = None
+        self,
+        key: Any,
+        user_timezone: str | None = None,
+        *,
+        consistent_read: bool | None = None,
+        projection: Sequence[str] | None = None,
     ) -> Steps[T | None]:
         """The item with that key, None where there is none.
 
         `key` is the partition key's value, or a tuple or mapping of both keys; `get(partition, sort)` is the same. The read is
         consistent, unless a cache answers it; `consistent_read` True asks DynamoDB in any case, False reads at half the price
-        what may be a second old.
+        what may be a second old. `projection` names the fields that are to be read alone: the result has these and the keys, and
+        no others (to use one is an AttributeError, to store the whole is refused). Validators of the whole model are not asked
+        then, and no cache is.
 
         >>> PipelineConfigRepository().get("sales", user_timezone="Europe/Berlin")  # doctest: +SKIP
         """
@@ -190,17 +85,22 @@ class Operations(ABC, Generic[T]):
         self.shown_zone(user_timezone)
         values = codec.key_of(key)
         (text,) = codec.key_texts([values])
+        part = None if projection is None else codec.part(projection)
         request = {
             "TableName": self.physical_table_name,
             "Key": orjson.Fragment(text),
             "ConsistentRead": consistent_read is not False,
             "ReturnConsumedCapacity": "TOTAL",
+            **({} if part is None else projected(part.attributes)),
         }
-        keep = None if consistent_read else text.decode()
+        keep = None if consistent_read or part else text.decode()
         about = codec.pipeline_of(values, key)
         answer = yield Ask("GetItem", self.physical_table_name, request, keep=keep, pipeline=about)
         item = orjson.loads(answer.body).get("Item")
-        return None if item is None else self.shown([codec.model_of(item)], user_timezone)[0]
+        if item is None:
+            return None
+        found = codec.model_of(item) if part is None else part.page(orjson.dumps({"Items": [item]}))[0]
+        return self.shown([found], user_timezone)[0]
 
     @operation
     @spelled_also(key_in_two)
@@ -211,10 +111,16 @@ class Operations(ABC, Generic[T]):
     @operation
     @spelled_also(key_in_two)
     def get_or_raise(
-        self, key: Any, user_timezone: str | None = None, *, consistent_read: bool | None = None
+        self,
+        key: Any,
+        user_timezone: str | None = None,
+        *,
+        consistent_read: bool | None = None,
+        projection: Sequence[str] | None = None,
     ) -> Steps[T]:
         """The same as `get`; ItemNotFoundError where there is no item with that key."""
-        found = yield from self.get.steps(key, user_timezone, consistent_read=consistent_read)
+        only = {} if projection is None else {"projection": projection}  # a `get` of one's own need not know it
+        found = yield from self.get.steps(key, user_timezone, consistent_read=consistent_read, **only)
         if found is None:
             codec = self.codec
             raise ItemNotFoundError(self.physical_table_name, codec.shown_key(codec.key_of(key)))
@@ -268,14 +174,16 @@ class Operations(ABC, Generic[T]):
         *,
         filter: str | None = None,  # noqa: A002 - Spark's and DynamoDB's own word
         consistent_read: bool = False,
+        projection: Sequence[str] | None = None,
     ) -> Steps[list[T]]:
         """All items of the table, or the first `limit` of them in no order; `pages` doesn't hold them all.
 
-        `filter` is a predicate in Spark's SQL; DynamoDB reads the whole table for it.
+        `filter` is a predicate in Spark's SQL; DynamoDB reads the whole table for it. `projection` is that of `get`.
         """
         also = self._also(filter, user_timezone)
-        selection = Selection(self.physical_table_name, also=also, consistent_read=consistent_read)
-        found = yield from read(self.codec, selection, limit)
+        codec, columns = self._read_as(projection)
+        selection = Selection(self.physical_table_name, also=also, consistent_read=consistent_read, columns=columns)
+        found = yield from read(codec, selection, limit)
         return self.shown(found, user_timezone)
 
     @operation
@@ -297,6 +205,7 @@ class Operations(ABC, Generic[T]):
         newest_first: bool = False,
         filter: str | None = None,  # noqa: A002
         consistent_read: bool = False,
+        projection: Sequence[str] | None = None,
     ) -> Steps[list[T]]:
         """The items with that partition key, by Query, in the order of the sort key, or against it with `newest_first`.
 
@@ -304,11 +213,13 @@ class Operations(ABC, Generic[T]):
         `index` the keys are those of that secondary index, which must project all attributes. `limit` bounds what is read, too,
         unless a `filter` leaves some out. A filter can't speak of the keys that are queried: DynamoDB refuses that, and so does
         this with a ValidationError. Times without a zone, in bounds and filter, are taken in the zone in which times are shown.
+        `projection` is that of `get`.
 
         >>> RunRepository().query_by_pk("sales", limit=10, index="pipeline_id-start_time-index")  # doctest: +SKIP
         """
         bounds = Bounds(sort_key_from, sort_key_to, sort_key_prefix, self.shown_zone(user_timezone))
         also = self._also(filter, user_timezone)
+        codec, columns = self._read_as(projection)
         partition, sort = yield from key_condition(self.codec, self._keys(), value, bounds, index, also)
         selection = Selection(
             self.physical_table_name,
@@ -318,8 +229,9 @@ class Operations(ABC, Generic[T]):
             newest_first=newest_first,
             also=also,
             consistent_read=consistent_read,
+            columns=columns,
         )
-        found = yield from read(self.codec, selection, limit)
+        found = yield from read(codec, selection, limit)
         return self.shown(found, user_timezone)
 
     @paged
@@ -333,16 +245,19 @@ class Operations(ABC, Generic[T]):
         newest_first: bool = False,
         filter: str | None = None,  # noqa: A002
         consistent_read: bool = False,
+        projection: Sequence[str] | None = None,
     ) -> Paged[list[T]]:
         """The items of the table, or with a `value` those of that partition key, page by page; a page is read when it is asked for.
 
-        A page holds what one request gives: at most `page_size` items and 1 MB. No cache is asked.
+        A page holds what one request gives: at most `page_size` items and 1 MB. No cache is asked. `projection` is that of
+        `get`.
 
         >>> for page in PipelineRunLogsRepository().pages("sales", index="pipeline_id-start_time-index"):  # doctest: +SKIP
         ...     print(len(page))
         """
         checked_limit(page_size, "page_size")
         partition, also = None, self._also(filter, user_timezone)
+        codec, columns = self._read_as(projection)
         if value is not None:
             bounds = Bounds(None, None, None, self.shown_zone(user_timezone))
             partition, _ = yield from key_condition(self.codec, self._keys(), value, bounds, index, also)
@@ -353,8 +268,9 @@ class Operations(ABC, Generic[T]):
             newest_first=newest_first,
             also=also,
             consistent_read=consistent_read,
+            columns=columns,
         )
-        yield from walk(self.codec, selection, page_size, lambda models: self.shown(models, user_timezone))
+        yield from walk(codec, selection, page_size, lambda models: self.shown(models, user_timezone))
 
     # ------------------------------------------------------------------------------------------------------- batches
 
@@ -391,6 +307,14 @@ class Operations(ABC, Generic[T]):
     def _keys(self) -> tuple[str, str | None]:
         codec = self.codec
         return codec.key_names[0], codec.key_names[1] if len(codec.key_names) > 1 else None
+
+    def _read_as(self, projection: Sequence[str] | None) -> tuple[Codec[T] | ModelPart[T], Sequence[str]]:
+        """What makes models of a page's items, and the attributes that it needs; none: all."""
+        codec = self.codec
+        if projection is None:
+            return codec, ()
+        part = codec.part(projection)
+        return part, part.attributes
 
     def _also(self, filter: str | None, user_timezone: str | None) -> Condition | None:  # noqa: A002
         return None if filter is None else self.codec.condition(filter, self.shown_zone(user_timezone), "filter")

@@ -18,6 +18,7 @@ from spark_dynamo.metadata.expressions import Selection, Sort
 from spark_dynamo.metadata.steps import Ask, Describe, Found, Paged, Steps
 from spark_dynamo.metadata.zones import taken
 from spark_dynamo.schema.attributes import Attribute
+from spark_dynamo.schema.parts import ModelPart
 from spark_dynamo.wire.actions import Condition
 
 __all__ = ["Bounds", "Wanted", "checked_limit", "find", "key_condition", "read", "walk"]
@@ -63,7 +64,7 @@ def checked_limit(limit: int | None, name: str = "limit") -> int | None:
     return limit
 
 
-def read(codec: Codec[T], selection: Selection, limit: int | None) -> Steps[list[T]]:
+def read(codec: Codec[T] | ModelPart[T], selection: Selection, limit: int | None) -> Steps[list[T]]:
     """The items of a selection, the first `limit` of them."""
     checked_limit(limit)
     found: list[T] = []
@@ -81,12 +82,12 @@ def read(codec: Codec[T], selection: Selection, limit: int | None) -> Steps[list
 
 
 def _keep(selection: Selection) -> str | None:
-    """Whether a cache may answer: a consistent read was asked for to see what is stored now."""
-    return None if selection.consistent_read else ""
+    """Whether a cache may answer: a consistent read was asked for to see what is stored now, and caches hold whole items."""
+    return None if selection.consistent_read or selection.columns else ""
 
 
 def walk(
-    codec: Codec[T], selection: Selection, page_size: int | None, show: Callable[[list[T]], list[T]]
+    codec: Codec[T] | ModelPart[T], selection: Selection, page_size: int | None, show: Callable[[list[T]], list[T]]
 ) -> Paged[list[T]]:
     """The items of a selection page by page, without the empty ones."""
     start: dict[str, Any] | None = None
