@@ -383,6 +383,8 @@ finally:
         time.sleep(0.01)
     for thread in threading.enumerate():
         if thread.name == "spark-dynamo-verdict":
+            while thread.ident is None:  # it is being started
+                time.sleep(0.01)
             thread.join()
     atexit.register(lambda left=time.monotonic(): print(time.monotonic() - left < 5, flush=True))
 """
