@@ -20,7 +20,7 @@ def test_older_pyspark_does_the_main_things(version: str, tmp_path: Path) -> Non
     made = make_environment(tmp_path / "env", "connect,local", f"pyspark=={version}.*")
     # the archive of Spark's classes is that of another version
     options = re.sub(r" -Xshare\S+ -XX:SharedArchiveFile=\S+", "", os.environ["SPARK_SUBMIT_OPTS"])
-    for mode, least in {"classic": 11, "connect": 10}.items():
+    for mode, least in {"classic": 12, "connect": 11}.items():
         done = made.run(SMOKE, mode, SPARK_SUBMIT_OPTS=options, **OWN_PORT)
         assert done.returncode == 0, done.stdout + done.stderr[-3000:]
         assert done.stdout.count("works: ") >= least, done.stdout
