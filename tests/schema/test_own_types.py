@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
+import numpy as np
 import pydantic_core
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, PlainSerializer, PlainValidator, RootModel, create_model
+from pydantic import (
+    BaseModel,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    RootModel,
+    computed_field,
+    create_model,
+    field_serializer,
+)
 from pydantic_core import core_schema
 
 from spark_dynamo.errors import SchemaError, ValidationError
@@ -93,6 +105,25 @@ Known = Annotated[
     PlainValidator(lambda given: given if isinstance(given, Foreign) else Foreign(tuple(map(int, given.split("-"))))),
     PlainSerializer(lambda value: "-".join(map(str, value.parts)), return_type=str),
 ]
+
+
+class Vector:
+    """Holds an array, which says of each of its numbers whether it is equal."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            np.asarray,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda array: array.tolist(), return_schema=core_schema.list_schema(core_schema.float_schema())
+            ),
+        )
+
+
+class Ratio(float):
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(cls, core_schema.float_schema())
 
 
 class Nothing(BaseModel):
@@ -254,6 +285,47 @@ def test_what_would_come_back_as_another_value_is_loud(annotation: Any, value: A
     with pytest.raises(ValidationError) as caught:
         rows.batch([model.model_construct(x=value)])
     assert said in str(caught.value)
+
+
+def test_arrays_and_nan_come_back() -> None:
+    assert back(Vector, np.array([1.5, -2.0])).tolist() == [1.5, -2.0]
+    assert math.isnan(back(Ratio, Ratio("nan")))
+
+
+@pytest.mark.parametrize(
+    ("policy", "values"),
+    [
+        (SchemaPolicy(scalar_unions="variant"), [Country("DE"), 5, Version(1, 2), None]),
+        (SchemaPolicy(scalar_unions="string"), [Country("DE"), 5, Version(1, 2), None]),
+    ],
+)
+def test_a_type_of_one_s_own_in_a_union(policy: SchemaPolicy, values: list[Any]) -> None:
+    model = model_of(Country | int | Version | None)
+    rows = ModelRows(model, node_of(model, policy=policy))
+    given = [model(x=value) for value in values]
+    found = list(rows.models([rows.batch(given)]))
+    assert found == given
+    assert [type(one.x) for one in found] == [type(value) for value in values]  # type: ignore[attr-defined]
+
+
+class Priced(BaseModel):
+    colour: Colour
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def country(self) -> Country:
+        return Country("DE")
+
+    @field_serializer("colour")
+    def _coded(self, colour: Colour) -> Country:
+        return Country(colour.code[:2].upper())
+
+
+def test_types_of_one_s_own_that_serialization_gives() -> None:
+    node = node_of(Priced, "serialization")
+    assert node.data_type.simpleString() == "struct<colour:string,country:string>"
+    assert node.dump is not None
+    assert node.dump(Priced(colour=Colour("red"))) == {"colour": "RE", "country": "DE"}
 
 
 @pytest.mark.parametrize("annotation", [Name, Foreign, Annotated[Foreign, SparkType("STRING")], list[Foreign]])

@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 import time
 from decimal import Decimal
+from typing import Any
 
+from pydantic import BaseModel
 from pyspark.sql import SparkSession
 
 import spark_dynamo as sd
@@ -20,6 +22,13 @@ ROWS = """
     SELECT 'b', 2, 5.00BD, array('z'), timestamp'2026-11-02 08:00:00Z', named_struct('city', 'Oslo'), map(), parse_json('7')
 """
 CREATED = {"createTable": "true", "partitionKey": "id"}
+
+
+class Thing(BaseModel):
+    id: str
+    n: int | None = None
+    amount: Decimal = Decimal(5)
+    any: dict[str, Any] = {}
 
 
 def check(what: str, holds: bool) -> None:
@@ -56,6 +65,14 @@ def run(spark: SparkSession) -> None:
     keys = spark.createDataFrame([("c",)], "id STRING")
     keys.write.format("dynamo-meta").option("operation", "delete").mode("append").save("things")
     check("deletes", spark.read.format("dynamo-meta").schema("id STRING").load("things").count() == 2)
+
+    things = [Thing(id="a", n=1, amount=Decimal("19.90")), Thing(id="b", any={"deep": [1, None]})]
+    made = sd.to_dataframe(spark, things)
+    moved = sd.align(made.select("any", "n", "id", "amount"), Thing)
+    back = [sd.to_models(made, Thing), list(sd.iter_models(made, Thing)), sd.to_models(moved, Thing)]
+    check(
+        "models", back == [things] * 3 and made.schema == sd.struct_type(Thing) and not sd.compare(made.schema, Thing)
+    )
 
     sd.create_tables()
     sd.PipelineConfigRepository().create_pipeline_config(

@@ -142,10 +142,16 @@ def _adapter(place: Place, annotation: Any) -> TypeAdapter[Any] | None:
 
 
 def _is_equal(one: Any, other: Any) -> bool:
-    """Whether they are equal; values of a class that doesn't say are, where they hold the same."""
-    if type(one) is type(other) and "__eq__" not in {name for kind in type(one).__mro__[:-1] for name in vars(kind)}:
-        return bool(one.__getstate__() == other.__getstate__())
-    return bool(one == other)
+    """Whether they are equal; where a class doesn't say, or says it of each element, by what they hold."""
+    try:
+        if any("__eq__" in vars(kind) for kind in type(other).__mro__[:-1]):
+            return bool(one == other) or bool(one != one and other != other)  # NaN
+    except ValueError:  # arrays
+        pass
+    try:
+        return type(one) is type(other) and bool(one.__reduce_ex__(2) == other.__reduce_ex__(2))
+    except TypeError:
+        return False
 
 
 # ---------------------------------------------------------------------------------------------------- forms

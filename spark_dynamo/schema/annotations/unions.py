@@ -197,9 +197,7 @@ def _text(place: Place, arms: Sequence[Arm]) -> Node:
     for arm in arms:
         if not is_leaf(arm.node.data_type) or arm.form.tag == "B":
             raise place.refuse(f"{name_of(arm.annotation)} is no text. Use a policy with scalar_unions='variant'")
-    has_text = any(
-        arm.node.data_type == StringType() and not arm.node.load and arm.node.members is None for arm in arms
-    )
+    has_text = any(map(_is_text, arms))
 
     def write(arm: Arm, value: Any) -> str:
         ((_, payload),) = arm.form.write(value).items()
@@ -235,6 +233,12 @@ def _text(place: Place, arms: Sequence[Arm]) -> Node:
         dump=dump,
         load=load,
     )
+
+
+def _is_text(arm: Arm) -> bool:
+    """Whether any text is a value of the arm, as of `str`, and not of a class of texts."""
+    is_class = isinstance(arm.kind, type) and arm.kind is not str
+    return arm.node.data_type == StringType() and not arm.node.load and arm.node.members is None and not is_class
 
 
 _UNIONS: Mapping[str, Callable[[Place, Sequence[Arm]], Node]] = MappingProxyType(
