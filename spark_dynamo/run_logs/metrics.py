@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
+from decimal import Context, Decimal, Inexact
 from typing import Any
 
 from spark_dynamo.errors import ValidationError, shorten
@@ -14,7 +14,7 @@ __all__ = ["RunMetrics"]
 _MOST_NAMES = 1_000  # an item has 400 KB for all of the run
 _LONGEST_NAME, _LONGEST_UNIT = 255, 63  # characters, as OpenTelemetry has it
 _DIGITS, _DECIMALS = 20, 18  # before and behind the point, as the column's type has it
-_EXACT = Context(prec=80)
+_EXACT = Context(prec=80, traps=[Inexact])
 
 
 class RunMetrics:
@@ -53,7 +53,7 @@ class RunMetrics:
                 f"Metric {name!r} is counted in {known!r}, and now in {wanted!r}: each unit needs a name of its own"
             )
         total = _EXACT.add(former, _number(name, value))
-        self._held[key] = _checked(name, total), known or wanted
+        self._held[key] = _fitting(name, total, f"would add up to {total}"), known or wanted
 
     def snapshot(self) -> dict[str, RunMetric]:
         """The metrics as of now, by their names."""
@@ -72,29 +72,29 @@ def _number(name: str, value: Any) -> Decimal:
         raise ValidationError(
             f"Metric {name!r} is {shorten(repr(value))}, of type {type(value).__name__}: give an int, a float or a Decimal"
         )
-    if isinstance(value, int) and abs(value) >= 10**_DIGITS:
-        return _checked(name, Decimal("1E+99"), value)
-    number = (
-        Decimal(repr(float(value)))
-        if isinstance(value, float)
-        else Decimal(int(value) if isinstance(value, int) else value)
-    )
+    if isinstance(value, int) and abs(value) >= 10**_DIGITS:  # such texts may have any length
+        raise _no_room(name, "is a whole number of more digits")
+    number = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
     if not number.is_finite():
         raise ValidationError(f"Metric {name!r} is {value}: give a finite number, or leave out what is not known")
-    return _checked(name, number, value)
+    return _fitting(name, number, f"is {shorten(repr(value))}")
 
 
-def _checked(name: str, number: Decimal, value: object = None) -> Decimal:
-    exponent = number.normalize(_EXACT).as_tuple().exponent
+def _fitting(name: str, number: Decimal, shown: str) -> Decimal:
+    """The number without zeros at its end, which would need room too."""
+    try:
+        exact = number.normalize(_EXACT)
+    except Inexact:
+        raise _no_room(name, shown) from None
+    exponent = exact.as_tuple().exponent
     assert isinstance(exponent, int)
-    if number.adjusted() >= _DIGITS or exponent < -_DECIMALS:
-        shown = f"would add up to {number}" if value is None else f"is {_shown(value)}"
-        raise ValidationError(
-            f"Metric {name!r} {shown}: it has room for {_DIGITS} digits before the point and {_DECIMALS} behind it. Round it, or "
-            "give it in another unit under another name"
-        )
-    return number
+    if exact.adjusted() >= _DIGITS or exponent < -_DECIMALS:
+        raise _no_room(name, shown)
+    return exact if exponent <= 0 else exact.quantize(Decimal(1), context=_EXACT)
 
 
-def _shown(value: object) -> str:
-    return "a whole number of more digits" if isinstance(value, int) else shorten(repr(value))
+def _no_room(name: str, shown: str) -> ValidationError:
+    return ValidationError(
+        f"Metric {name!r} {shown}: it has room for {_DIGITS} digits before the point and {_DECIMALS} behind it. Round it, or "
+        "give it in another unit under another name"
+    )

@@ -54,6 +54,7 @@ def told(run: Any) -> dict[str, tuple[Decimal, str | None]]:
         ([Decimal("0.000000000000000001"), 10**19], "10000000000000000000.000000000000000001"),
         ([5, -7.5], "-2.5"),
         ([0], "0"),
+        ([-0.0, Decimal("1E+3"), Decimal("0.50000000000000000000000000000")], "1000.5"),
         ([99_999_999_999_999_999_999], "99999999999999999999"),
         ([np.int64(2**62), np.int64(2**62)], str(2**63)),
         ([np.float32(0.5), np.float64(0.25), np.array(1)], "1.75"),
@@ -64,6 +65,7 @@ def test_numbers_add_up_without_loss(values: list[Any], total: str) -> None:
     for value in values:
         metrics.add("x", value, "rows")
     assert metrics.snapshot() == {"x": RunMetric(value=Decimal(total), unit="rows")}
+    assert str(metrics.snapshot()["x"].value) == total, "as the column has it"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,7 @@ def test_numbers_add_up_without_loss(values: list[Any], total: str) -> None:
         ("x", 1e30, None, r"Metric 'x' is 1e\+30: it has room"),
         ("x", 1e-19, None, "Metric 'x' is 1e-19: it has room"),
         ("x", Decimal("1E-999999"), None, "it has room"),
+        ("x", Decimal(f"1.{'0' * 100}1"), None, "it has room"),
         ("", 1, None, "The name of a metric is '': give a text of 1 to 255 characters"),
         ("n" * 256, 1, None, "characters left out.*give a text of 1 to 255"),
         (7, 1, None, "The name of a metric is 7"),
@@ -136,12 +139,14 @@ def test_metrics_are_in_the_row(table: RunTable) -> None:
         assert run.flush()
         assert table.log(run.run_id).custom_metrics == {"rows_rejected": RunMetric(value=Decimal(12), unit="rows")}
         assert run.metric("rows_rejected", 3)
+        assert run.metric("most", Decimal("99999999999999999999.9999999999999999990000"))
         assert run.metric("money ⚖ \udce9", Decimal("1.50"), "EUR")
     assert run.flush()
     log = table.log(run.run_id)
     assert log == run.snapshot()
     assert {name: (metric.value, metric.unit) for name, metric in log.custom_metrics.items()} == {
         "rows_rejected": (Decimal(15), "rows"),
+        "most": (Decimal("99999999999999999999.999999999999999999"), None),
         "money ⚖ \\udce9": (Decimal("1.5"), "EUR"),
     }
 
