@@ -216,7 +216,9 @@ def test_whole_items_in_every_operation(server: Server, item_format: str, atomic
 
     def run(days: Iterable[int], **options: str) -> tuple[int, int]:
         schema = item_schema(item_format)
-        writer = server.writer(table, schema, itemFormat=item_format, atomic=atomic, conditionFailed="skip", **options)
+        if "condition" in options or options.get("operation") == "insert":
+            options["conditionFailed"] = "skip"
+        writer = server.writer(table, schema, itemFormat=item_format, atomic=atomic, **options)
         written = writer.write(iter([whole(item_format, *items(days, new))]))
         return written.items, written.failed
 
