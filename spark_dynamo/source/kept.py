@@ -62,12 +62,12 @@ class KeptRows:
         self._unwritten = SeenKeys(Fingerprints(seed))
         self._unfit: list[bytes] = []
 
-    def add_items(self, texts: pa.StringArray, *, are_actions: bool = False) -> None:
-        """Remember items that are to be put, given as JSON texts, or as Put actions."""
+    def add_items(self, texts: pa.StringArray) -> None:
+        """Remember items that are to be put, given as JSON texts."""
         if len(texts):
             everything = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts)
             items = orjson.loads(b"[%s]" % pc.binary_join(everything, ",")[0].as_buffer().to_pybytes())
-            self._items.add(canonical_texts(item["Item"] for item in items) if are_actions else canonical_texts(items))
+            self._items.add(canonical_texts(items))
 
     def add_bad(self, keys: pa.RecordBatch, schema: StructType) -> None:
         """Remember the keys of rows that DynamoDB can't take, as far as they are keys."""

@@ -128,7 +128,7 @@ class WriteTask:
             for group in groups:
                 flags.append(self._unspoiled(group, keep[begin : begin + len(group.rows)]))
                 if self._kept is not None:
-                    self._kept.add_items(group.chosen(flags[-1]), are_actions=not group.operation.goes_in_batches)
+                    self._kept.add_items(group.chosen(flags[-1]))
                 begin += len(group.rows)
             senders.send(groups, flags)
 

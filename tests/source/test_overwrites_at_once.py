@@ -228,10 +228,9 @@ ODD: Mapping[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("atomic", ["false", "true"])
-def test_items_are_known_again_whatever_is_in_them(server: Server, atomic: str) -> None:
+def test_items_are_known_again_whatever_is_in_them(server: Server) -> None:
     table = server.create()
-    options = {**server.options, "table": table, "itemFormat": "json", "atomic": atomic}
+    options = {**server.options, "table": table, "itemFormat": "json"}
     writer = DynamoDataSource(options).writer(StructType().add("item", "string"), True)
     assert isinstance(writer, ItemWriter)
     items = [json.dumps({"id": {"S": f"é{number}"}, **ODD}) for number in range(30)]
@@ -239,8 +238,7 @@ def test_items_are_known_again_whatever_is_in_them(server: Server, atomic: str) 
     assert len(server.items(table)) == 30
 
 
-@pytest.mark.parametrize("atomic", ["false", "true"])
-def test_rows_that_only_dynamodb_refuses_are_not_missed(dynoxide_server: Server, tmp_path: Path, atomic: str) -> None:
+def test_rows_that_only_dynamodb_refuses_are_not_missed(dynoxide_server: Server, tmp_path: Path) -> None:
     index = Index("by_v", KeyAttribute("v", "S"))
     table = dynoxide_server.create(indexes=[index])
     dynoxide_server.put(table, {"id": {"S": "b"}, "v": {"S": "stays"}})
@@ -249,13 +247,12 @@ def test_rows_that_only_dynamodb_refuses_are_not_missed(dynoxide_server: Server,
         "table": table,
         "itemFormat": "json",
         "badItems": str(tmp_path),
-        "atomic": atomic,
     }
     writer = DynamoDataSource(options).writer(StructType().add("item", "string"), True)
     assert isinstance(writer, ItemWriter)
     items = ['{"id":{"S":"a"},"v":{"S":"new"}}', '{"id":{"S":"b"},"v":{"N":"7"}}']
     written = writer.write(iter([pa.record_batch({"item": items})]))
     writer.commit([written])
-    expected = {"b": {"S": "stays"}} if atomic == "true" else {"a": {"S": "new"}, "b": {"S": "stays"}}
-    assert written.bad == (2 if atomic == "true" else 1)
-    assert {item["id"]["S"]: item["v"] for item in dynoxide_server.items(table)} == expected
+    assert written.bad == 1
+    left = {item["id"]["S"]: item["v"] for item in dynoxide_server.items(table)}
+    assert left == {"a": {"S": "new"}, "b": {"S": "stays"}}
