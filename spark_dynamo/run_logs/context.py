@@ -48,8 +48,8 @@ class pipeline_run:  # noqa: N801 - it is called and used like a function
     The row says `running` at once, and at the end `success`, `failed` with class, message and stack (also for
     `sys.exit(1)`), or `cancelled` (KeyboardInterrupt, SIGTERM, a cancelled task or Spark job). Exceptions go on unchanged, and
     no trouble with DynamoDB reaches the body. A run in a run, or in a session with a listener, has the outer one's id as its tag
-    `parent_run_id`, and figures of its own, which the outer one's leave out; a thread starts without an outer `pipeline_run`, so
-    that one may be given there as `parent_run_id`.
+    `parent_run_id`, and figures of its own, which the outer one's leave out (what `run.metric` counts is in both); a thread starts
+    without an outer `pipeline_run`, so that one may be given there as `parent_run_id`.
 
     `spark` is a session or None; `config` is `DynamoDBConfig()` where it is None. Secrets in `config_snapshot` become stars.
     `ttl`, in seconds or a timedelta, lets the row expire that long after the start. A driver that dies leaves a row whose lease

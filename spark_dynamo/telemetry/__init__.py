@@ -6,6 +6,7 @@
 
 The record is one of level DEBUG of the logger `spark_dynamo.telemetry`; handlers are the application's. OpenTelemetry is
 in use where the application has imported it: this package never does so by itself, and costs next to nothing without.
+It gets what runs count of their own as well (`run_metric`).
 """
 
 from __future__ import annotations

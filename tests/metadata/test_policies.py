@@ -69,6 +69,7 @@ def test_option_model_reads_and_checks_by_the_models_policy(local_server: Server
         without.schema()
 
 
+@pytest.mark.slow
 def test_items_are_the_same_by_repository_and_by_dataframe(spark: SparkSession, store: Store) -> None:
     register(spark)
     options = {**store.config().spark_options(), "model": MODEL, "table": store.name("settings")}

@@ -250,6 +250,7 @@ def test_opentelemetry_is_told_once_of_each_number(table: RunTable) -> None:
         meters.shutdown()
 
 
+@pytest.mark.slow
 def test_a_session_s_run_has_the_metrics_of_the_runs_in_it(spark: SparkSession, table: RunTable) -> None:
     register(spark)
     with register_run_listener(spark, pipeline_id="session", config=table.config()) as listener:
