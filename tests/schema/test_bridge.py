@@ -254,7 +254,7 @@ def column(annotation: Any, default: Any = ...) -> Any:
             (getattr(typing, name), "array<variant>")
             for name in ("List", "Deque", "Sequence", "MutableSequence", "Tuple")
         ),
-        *((getattr(typing, name), "variant") for name in ("Dict", "Mapping", "OrderedDict", "DefaultDict")),
+        *((getattr(typing, name), "variant") for name in ("Dict", "Mapping", "OrderedDict")),
         (dict[Any, Any], "variant"),
         (dict[str, object], "variant"),
         (list[BaseModel], "array<variant>"),
