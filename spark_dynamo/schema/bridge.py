@@ -45,8 +45,9 @@ def struct_type(
 
     A column, element or map value is nullable exactly where its annotation admits None; a default changes nothing.
     `Decimal` is what `Field(max_digits=, decimal_places=)` says, or the policy, DECIMAL(38,18); `Any` is VARIANT,
-    `dict[str, Any]` too. Sets and storage forms leave `{"dynamodb": "SS"}` in a field's metadata, descriptions
-    `{"comment": ...}`, and `Field(json_schema_extra={"spark_metadata": {...}})` adds its own.
+    `dict[str, Any]` too. A type of one's own, with a core schema of Pydantic's, is what it is serialized as. Sets and storage
+    forms leave `{"dynamodb": "SS"}` in a field's metadata, descriptions `{"comment": ...}`, and
+    `Field(json_schema_extra={"spark_metadata": {...}})` adds its own.
 
     `mode="serialization"` has computed fields, what serializers return, and no excluded fields. Columns have the fields' names,
     or with `by_alias` their aliases; None follows `serialize_by_alias` of the model's configuration. `policy` decides where

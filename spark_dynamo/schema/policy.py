@@ -100,8 +100,8 @@ def _no_choice(name: str, given: Any, known: tuple[str, ...], more: str = "") ->
 class SparkType:
     """The Spark type of a field, element or key, written in its `Annotated`, in place of the one that the annotation has.
 
-    `kind` is a type as SQL writes it, or a DataType. Nullability stays the annotation's own. Raises ConfigurationError for what
-    is neither.
+    `kind` is a type as SQL writes it, or a DataType. Nullability stays the annotation's own. Values of an annotation that has no
+    Spark type are stored as Pydantic serializes them. Raises ConfigurationError for what is neither.
 
     >>> from typing import Annotated
     >>> Quantity = Annotated[int, SparkType("INT")]

@@ -76,7 +76,7 @@ def test_a_pipeline_with_the_name_of_a_type_is_told_from_it(store: Store) -> Non
         find("sales", "sauce")
     with pytest.raises(ValidationError, match="table_type: Input should be 'source'.*not 'sauce'"):
         find("sauce")
-    with pytest.raises(TypeError, match="multiple values for user_timezone"):
+    with pytest.raises(TypeError, match="multiple values for .*user_timezone"):
         find("sales", "lookup", TOKYO, user_timezone=TOKYO)
     with pytest.raises(TypeError, match="positional arguments"):
         find("sales", "lookup", TOKYO, 1)
@@ -92,7 +92,7 @@ def test_runs_by_status_are_those_of_a_pipeline_or_of_all(store: Store) -> None:
     assert find("failed", None, TOKYO)[0].start_time.utcoffset() == NINE
     with pytest.raises(ValidationError, match="status: Input should be 'pending'.*not 'sad'"):
         find("sad", "sales")
-    with pytest.raises(TypeError, match="multiple values for pipeline_id"):
+    with pytest.raises(TypeError, match="multiple values for .*pipeline_id"):
         find("failed", "sales", pipeline_id="hr")
     with pytest.raises(ValidationError, match="limit is 2.5"):
         find("failed", 2.5)

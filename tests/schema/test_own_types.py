@@ -20,6 +20,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     RootModel,
+    SecretStr,
     computed_field,
     create_model,
     field_serializer,
@@ -28,6 +29,7 @@ from pydantic_core import core_schema
 
 from spark_dynamo.errors import SchemaError, ValidationError
 from spark_dynamo.schema.bridge import node_of, struct_type
+from spark_dynamo.schema.checks.constraints import checks_of
 from spark_dynamo.schema.checks.violations import unchecked
 from spark_dynamo.schema.items import ModelItems
 from spark_dynamo.schema.policy import SchemaPolicy, SparkType
@@ -138,6 +140,10 @@ class Name(str):
     pass
 
 
+class Token(SecretStr):
+    pass
+
+
 OWN: list[tuple[Any, str, Any]] = [
     (Country, "string", Country("DE")),
     (list[Country], "array<string>", [Country("DE"), Country("FR")]),
@@ -171,6 +177,7 @@ OWN: list[tuple[Any, str, Any]] = [
         "struct<start:date,cost:decimal(10,2)>",
         Period(start=date(2024, 1, 1)),
     ),
+    (Token, "string", Token("s3cret")),
     (Annotated[Name, SparkType("STRING")], "string", Name("a")),
     (Annotated[complex, SparkType("STRING")], "string", 1 + 2j),
     (Annotated[re.Pattern[str], SparkType("STRING")], "string", re.compile("a+")),
@@ -276,6 +283,12 @@ class Closed:
             "and back as Nothing(). Let the type's serializer return what its validation takes",
         ),
         (dict[Any, Any], {1: "a"}, "x: the key 1 is no text, and DynamoDB's names are"),
+        (Annotated[Box, SparkType("ARRAY<FLOAT>")], Box(0.1), "takes for [0.1] where it serializes it, and back as"),
+        (
+            Annotated[Box, SparkType("MAP<STRING, INT>")],
+            Box(0.1),
+            "takes for [0.1] where it serializes it, but not back",
+        ),
         (Annotated[Colour, SparkType("INT")], Colour("#FF0000"), "Input should be a valid integer"),
     ],
 )
@@ -332,6 +345,11 @@ def test_types_of_one_s_own_that_serialization_gives() -> None:
 def test_a_class_of_which_pydantic_knows_nothing_has_no_type(annotation: Any) -> None:
     with pytest.raises(SchemaError, match="has no Spark type. Use one of .* or say what it is, as in Annotated"):
         struct_type(model_of(annotation))
+
+
+def test_a_secret_of_one_s_own_is_not_shown() -> None:
+    (child,) = node_of(model_of(Token)).fields
+    assert checks_of(child.node, {}).is_secret
 
 
 def test_what_pydantic_alone_checks_is_told_as_unchecked() -> None:

@@ -332,7 +332,7 @@ def test_models_and_options_that_cant_be_used(local_server: Server) -> None:
 
     class Nothing(BaseModel):
         schema_version: ClassVar[int] = 2
-        id: object
+        id: set[object]
 
     with pytest.raises(MigrationError, match="Model Plain: it has no version to upgrade to; add `schema_version"):
         upgrade(local_server, "any", Plain)

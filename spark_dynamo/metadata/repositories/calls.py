@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import lru_cache, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from spark_dynamo.errors import ConfigurationError, ValidationError
+from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.access import Access
 from spark_dynamo.metadata.steps import Paged, Steps, run, run_pages
 
@@ -48,7 +48,7 @@ class Bound(Generic[P, R]):
         return f"<{self._function.__name__} of {self._repository!r}>"
 
     def _begun(self, *args: Any, **kwargs: Any) -> Any:
-        """The operation's generator, of which nothing has run; ValidationError where these are not its arguments."""
+        """The operation's generator, of which nothing has run; TypeError, with a sentence, where these are not its arguments."""
         try:
             return self._function(self._repository, *args, **kwargs)
         except TypeError:
@@ -60,9 +60,7 @@ class Bound(Generic[P, R]):
             self.__signature__.bind(*args, **kwargs)
         except TypeError as error:
             called = f"{type(self._repository).__name__}.{self._function.__name__}"
-            raise ValidationError(
-                f"{called} can't be called so: {error}. Call it as {called}{self._arguments}"
-            ) from None
+            raise TypeError(f"{called} can't be called so: {error}. Call it as {called}{self._arguments}") from None
 
     @property
     def _arguments(self) -> str:

@@ -9,7 +9,7 @@ import ipaddress
 import operator
 import pathlib
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -115,6 +115,9 @@ def _without_zone(value: datetime) -> datetime:
     return whole_microseconds(value)
 
 
+_SECRETS = (pydantic.SecretStr, pydantic.SecretBytes)
+
+
 def _secret(value: Any) -> Any:
     return value.get_secret_value()
 
@@ -184,6 +187,8 @@ def leaf_of(place: Place, annotation: Any) -> Leaf | None:
     leaf = LEAVES.get(annotation)
     if leaf is None and isinstance(annotation, type) and issubclass(annotation, _URLS):  # a user's own URL
         leaf = next(LEAVES[base] for base in annotation.__mro__ if base in LEAVES)
+    if leaf is None and isinstance(annotation, type) and issubclass(annotation, _SECRETS):
+        leaf = replace(next(LEAVES[base] for base in annotation.__mro__ if base in LEAVES), load=annotation)
     return leaf
 
 

@@ -47,6 +47,7 @@ from spark_dynamo.schema.ddl import parse_ddl
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.schema.policy import SparkType
 from spark_dynamo.timezones import read_iso
+from spark_dynamo.wire.types import arrow_type
 from spark_dynamo.wire.variant import decode_variant
 
 __all__ = ["encoded_node", "overridden_node"]
@@ -97,7 +98,8 @@ def _as_serialized(place: Place, annotation: Any, kind: DataType) -> Node | None
         return serialized_as(place, annotation, Annotated[form, SparkType(kind)], "python" if form is bytes else "json")
     if isinstance(kind, VariantType):
         return serialized_as(place, annotation, Any)
-    return serialized_as(place, annotation, Annotated[object, SparkType(kind)], "python")
+    column = arrow_type(kind, None, place.path)
+    return serialized_as(place, annotation, Annotated[object, SparkType(kind)], "python", column)
 
 
 def _then(first: Convert | None, second: Convert | None) -> Convert | None:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias, get_origin
 from uuid import UUID
 
+import pyarrow as pa
 import pydantic
 from pydantic import (
     PlainValidator,
@@ -60,11 +61,13 @@ def plain_node(place: Place, cls: type[Any]) -> Node | None:
     return serialized_as(place, cls, form, _mode(serialization)) if form in _PLAIN else None
 
 
-def serialized_as(place: Place, annotation: Any, form: Any, mode: Mode = "json") -> Node | None:
+def serialized_as(
+    place: Place, annotation: Any, form: Any, mode: Mode = "json", column: pa.DataType | None = None
+) -> Node | None:
     """The node of a value that is stored as Pydantic serializes it, which is of the type `form`; None where Pydantic knows no way.
 
     A class that it doesn't know, but that derives from one of plain values, is made of such a value. What would come back as
-    another value is a ValueError.
+    another value is a ValueError; where the form says nothing of that, it is tried in the `column`.
     """
     adapter = _adapter(place, annotation)
     if adapter is None and _base_of(annotation) is None:
@@ -79,9 +82,11 @@ def serialized_as(place: Place, annotation: Any, form: Any, mode: Mode = "json")
             if adapter is not None:
                 held = adapter.dump_python(value, mode=mode, by_alias=True, warnings=False)
             dumped = dump_one(node, parts().validate_python(held))
+            if column is not None:
+                dumped = pa.array([dumped], column).to_pylist()[0]
             loaded = load_one(node, dumped)
             again = annotation(loaded) if adapter is None else adapter.validate_python(loaded)
-        except ValueError as error:
+        except (ValueError, TypeError, pa.ArrowException) as error:
             raise _changed(place, value, held, f"but not back: {_reason(error)}") from error
         if (dumped is None and not nullable) or not _is_equal(again, value):
             raise _changed(place, value, held, f"and back as {shorten(repr(again))}")
@@ -110,7 +115,7 @@ def _changed(place: Place, value: Any, held: Any, how: str) -> ValueError:
     )
 
 
-def _reason(error: ValueError) -> str:
+def _reason(error: Exception) -> str:
     told = error.errors(include_url=False) if isinstance(error, ValidationError) else []
     return "; ".join(one["msg"] for one in told) or str(error)
 

@@ -87,7 +87,7 @@ class Declared:
     @property
     def is_secret(self) -> bool:
         """Whether the value is not to be shown."""
-        return self.kind in _SECRETS
+        return self.kind is not None and issubclass(self.kind, _SECRETS)
 
     def all_rules(self) -> dict[str, Any]:
         """The rules with those of the model's settings that nothing here overrides."""
