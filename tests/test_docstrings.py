@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -38,3 +39,15 @@ def test_each_public_name_has_an_example() -> None:
     named = {name: getattr(sd, name) for name in sd.__all__ if name != "__version__"}
     bare = [name for name, what in named.items() if ">>> " not in (inspect.getdoc(what) or "")]
     assert [name for name in bare if not (isinstance(named[name], type) and issubclass(named[name], Exception))] == []
+
+
+def test_each_docstring_stands_alone() -> None:
+    """`help()` shows one without those before it."""
+    leaning = [
+        f"{path.relative_to(ROOT)}: {docstring.splitlines()[0]}"
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and (docstring := ast.get_docstring(node) or "").startswith("The same")
+    ]
+    assert leaning == []

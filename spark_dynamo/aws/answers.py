@@ -167,7 +167,7 @@ def _parsed(content: bytes) -> Any:
 
 
 def _error_body(status: int, headers: Mapping[str, str], content: bytes, url: str) -> bytes:
-    """The same where it is an error's body as DynamoDB words it; else one that says what came, and from where."""
+    """An error's body as DynamoDB words it, unchanged; in place of any other one that says what came, and from where."""
     found: Any = None
     if content.lstrip().startswith(b"{"):
         found = _parsed(content)

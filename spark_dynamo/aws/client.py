@@ -117,7 +117,7 @@ class Connection:
         return host == "localhost" or host == "::1" or host.startswith("127.")
 
     def located(self) -> Connection:
-        """The same connection, or the embedded server's where there is one and nothing here says where to go."""
+        """This connection, or the embedded server's where there is one and nothing here says where to go."""
         if self.profile or self.role_arn or named_endpoint(self.endpoint_url):
             return self
         embedded = find_announcement()
@@ -212,7 +212,7 @@ def renewed(client: Any, answer: Mapping[str, Any]) -> bool:
 
 
 def _checked(send: Callable[[Any], Any], raw: bool) -> Callable[[Any], Any]:
-    """The same function that sends a request, whose answers are DynamoDB's; of raw ones `aws.requests` knows what was asked for.
+    """A function that sends a request, whose answers are DynamoDB's; of raw ones `aws.requests` knows what was asked for.
 
     botocore repeats a request whose answer raises here.
     """

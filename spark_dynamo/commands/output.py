@@ -192,7 +192,7 @@ def _json_form(value: Any) -> Any:
 
 
 def _without_infinities(value: Any) -> Any:
-    """The same, with what would become null, or can't be written, in another form."""
+    """A value with what would become null, or can't be written, in another form."""
     if isinstance(value, float) and not -float("inf") < value < float("inf"):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool) and not -_INT64 <= value < _INT64:

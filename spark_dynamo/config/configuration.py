@@ -282,7 +282,7 @@ class DynamoDBConfig(BaseSettings):
         return _timezone_manager(self.default_timezone, self.user_timezone)
 
     def spark_options(self) -> dict[str, str]:
-        """The same connection and naming as options of the data source, for `.options(**config.spark_options())`.
+        """This connection and naming as options of the data source, for `.options(**config.spark_options())`.
 
         Only what is set, and the environment. All values are plain text, as Spark needs them; the dict's repr hides credentials.
 

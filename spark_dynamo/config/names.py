@@ -36,7 +36,7 @@ def physical_table_name(table: str, prefix: str, environment: str) -> str:
 
 
 def check_environment(environment: str) -> str:
-    """The same environment where it is dev, staging or prod; else ConfigurationError."""
+    """The environment as it was given where it is dev, staging or prod; else ConfigurationError."""
     if environment not in ENVIRONMENTS:
         raise ConfigurationError(
             f"Environment must be one of {', '.join(ENVIRONMENTS)}, not {shorten(repr(environment))}"
@@ -45,7 +45,7 @@ def check_environment(environment: str) -> str:
 
 
 def check_endpoint_url(url: str) -> str:
-    """The same address where it is an http(s) URL with a host, and a port that can be one; else ConfigurationError.
+    """The address as it was given where it is an http(s) URL with a host, and a port that can be one; else ConfigurationError.
 
     So is one with a user or a password in it: no request would carry them, and every message would.
 

@@ -51,7 +51,7 @@ class MotoEngine:
 
 
 def _writing_in_turn(app: Application) -> Application:
-    """The same server, but one write after the other: moto undoes a cancelled transaction with all written meanwhile."""
+    """A server that does one write after the other: moto undoes a cancelled transaction with all written meanwhile."""
     turn = threading.Lock()
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
@@ -65,7 +65,7 @@ def _writing_in_turn(app: Application) -> Application:
 
 
 def _with_short_numbers(app: Application) -> Application:
-    """The same server, which sees numbers as DynamoDB stores them, and refuses those that it doesn't take."""
+    """A server that sees numbers as DynamoDB stores them, and refuses those that it doesn't take."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
         length = environ.get("CONTENT_LENGTH", "")

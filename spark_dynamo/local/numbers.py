@@ -20,7 +20,7 @@ class TooManyDigitsError(ValueError):
 
 
 def shorten_numbers(body: bytes) -> bytes:
-    """The same request, in which each number of more than 38 digits is written with an exponent in place of its last zeros.
+    """A request in which each number of more than 38 digits is written with an exponent in place of its last zeros.
 
     >>> shorten_numbers(b'{"Key":{"id":{"N":"%s"}}}' % (b"12" + b"0" * 40))
     b'{"Key":{"id":{"N":"1.2E+41"}}}'

@@ -17,7 +17,7 @@ _OWN_PAGES = frozenset({"same-origin", "none"})
 
 
 def programs_only(app: Application) -> Application:
-    """The same server, but requests for another host and of foreign web pages get the status 403 and a sentence."""
+    """A server at which requests for another host and of foreign web pages get the status 403 and a sentence."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         said = refusal(environ)

@@ -78,7 +78,7 @@ class Codec(Generic[ModelT]):
         return self.attributes.texts(self.key_fields, keys)
 
     def key_texts(self, keys: Sequence[tuple[Any, ...]]) -> list[bytes]:
-        """The same as a list."""
+        """The JSON texts of keys, as a list."""
         if len(keys) == 1 and self._has_plain_keys and all(type(value) is str and value for value in keys[0]):
             try:
                 return [orjson.dumps({n: {"S": value} for n, value in zip(self.key_names, keys[0], strict=True)})]

@@ -255,13 +255,13 @@ def put_action(table: str, item: Any, key: str, conditions: Conditions) -> Reque
 
 
 def delete_action(table: str, item_key: Any, key: str, conditions: Conditions) -> Request:
-    """The same for Delete and DeleteItem, and with conditions for ConditionCheck."""
+    """The request of Delete and DeleteItem, and with conditions of ConditionCheck."""
     use = Placeholders()
     return {"TableName": table, "Key": item_key} | _conditional(conditions, key, use) | use.parameters()
 
 
 def update_action(table: str, item_key: Any, key: str, change: Change, conditions: Conditions) -> Request:
-    """The same for Update and UpdateItem."""
+    """The request of Update and UpdateItem."""
     use = Placeholders()
     request: Request = {"TableName": table, "Key": item_key, "UpdateExpression": change.render(use)}
     return request | _conditional(conditions, key, use) | use.parameters()

@@ -18,7 +18,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def shown(model: ModelT, zone: str) -> ModelT:
-    """The same model with its instants as clocks of that zone show them; a time without a zone is none, and stays.
+    """A copy of a model with its instants as clocks of that zone show them; a time without a zone is none, and stays.
 
     >>> from spark_dynamo.metadata.models import StageInfo
     >>> stage = StageInfo(stage_name="load", status="running", start_time="2026-07-01T12:00:00Z")
@@ -33,7 +33,7 @@ def shown(model: ModelT, zone: str) -> ModelT:
 
 
 def taken_model(model: ModelT, node: Node, zone: str) -> ModelT:
-    """The same model with the times that have no zone taken in that one, where their column holds instants."""
+    """A copy of a model with the times that have no zone taken in that one, where their column holds instants."""
     changes = {}
     for field in node.fields:
         before = getattr(model, field.attribute, None)

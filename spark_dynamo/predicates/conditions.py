@@ -57,7 +57,7 @@ class Placeholders:
         return self._placeholder(self.rows, ":r", column, ("row", column))
 
     def copy(self) -> Placeholders:
-        """The same placeholders, to add to on trial."""
+        """A copy of these placeholders, to add to on trial."""
         return replace(self, names=dict(self.names), values=dict(self.values), rows=dict(self.rows))
 
     def take(self, trial: Placeholders) -> None:

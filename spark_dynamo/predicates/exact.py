@@ -156,7 +156,7 @@ class Exact:
         return _within(operand, stored_values(operand, op, value))
 
     def _instant(self, path: Path, moment: Moment) -> Moment:
-        """The same moment, no longer depending on the session's time zone."""
+        """A moment that no longer depends on the session's time zone."""
         if not moment.local or isinstance(path.kind, TimestampNTZType):
             return moment
         if self._zone is None:

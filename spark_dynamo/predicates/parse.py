@@ -61,7 +61,7 @@ def parse_predicate(text: str, schema: StructType) -> Node:
 
 
 def planned_predicate(text: str, schema: StructType) -> Predicate:
-    """The same, with what it needs of the session's settings to mean that."""
+    """A predicate as it is planned: parsed, with what it needs of the session's settings to mean that."""
     return _read(text, lambda reference: resolve(reference, schema))
 
 

@@ -61,7 +61,7 @@ def declare(skeleton: Sequence[Word], known: Callable[[Reference], Path | None])
 
 
 def _without_parentheses(skeleton: Sequence[Word]) -> list[Word]:
-    """The same words, but `x` for `(x)`, save where the parentheses belong to a function or list."""
+    """The words with `x` for `(x)`, save where the parentheses belong to a function or list."""
     flat: list[Word] = []
     for word in skeleton:
         flat.append(word)

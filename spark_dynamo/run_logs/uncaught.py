@@ -76,7 +76,7 @@ class Outcome:
         return self._ended_process or self._ended_cell or self._ended_thread or Failure(RunStatus.SUCCESS)
 
     def verdict_at_exit(self) -> Failure:
-        """The same where the process is about to end."""
+        """How it ended, asked when the process is about to end."""
         error = _last_error()
         if not is_interactive() and error is not None and error is not self._before:
             return failure_of(error)

@@ -69,7 +69,7 @@ def struct_type(
 def node_of(
     model: type[Any], mode: Mode = "validation", by_alias: bool | None = None, policy: SchemaPolicy | None = None
 ) -> Node:
-    """The same as a tree of nodes, whose `data_type` is the schema; made once for the same arguments."""
+    """A model's schema as a tree of nodes, whose `data_type` is the schema; made once for the same arguments."""
     if mode not in ("validation", "serialization"):
         raise ValueError(f"mode is 'validation' or 'serialization', not {mode!r}")
     if not is_class_with_fields(model):
@@ -99,7 +99,7 @@ def _made_once(model: type[Any], mode: Mode, by_alias: bool | None, policy: Sche
 
 
 def _copied(kind: DataType) -> DataType:
-    """The same type, which its owner may change: pyspark's structs grow with `add`."""
+    """A copy of a type, which its owner may change: pyspark's structs grow with `add`."""
     if isinstance(kind, StructType):
         return StructType([StructField(f.name, _copied(f.dataType), f.nullable, dict(f.metadata)) for f in kind.fields])
     if isinstance(kind, ArrayType):

@@ -100,7 +100,7 @@ def model_version(model: type[BaseModel]) -> int:
 
 
 def declared_version(model: type[BaseModel]) -> int | None:
-    """The same, None where the model declares none: its items then carry no version, and none is looked for."""
+    """A model's `schema_version`, None where it declares none: its items then carry no version, and none is looked for."""
     found = getattr(model, VERSION, None)  # of a field of that name, Pydantic leaves no class attribute
     if found is not None and (type(found) is not int or found < 1):
         raise MigrationError(

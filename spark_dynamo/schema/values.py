@@ -100,7 +100,7 @@ def iter_models(
     by_alias: bool | None = None,
     policy: SchemaPolicy | None = None,
 ) -> Iterator[ModelT]:
-    """The same one by one: partition after partition is fetched, and the driver never holds more than some batches of rows.
+    """The models of the rows, one by one: the driver fetches partition after partition, and holds some batches of rows at most.
 
     What `to_models` raises of the schema is raised at once, what it raises of values when their batch comes.
 
@@ -150,7 +150,7 @@ def _batches(messages: Iterable[Row]) -> Iterator[pa.RecordBatch]:
 
 
 def _in_utc(kind: pa.DataType) -> pa.DataType:
-    """The same type with the zone UTC, which only changes how its instants are shown."""
+    """An Arrow type with the zone UTC, which only changes how its instants are shown."""
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return pa.timestamp(kind.unit, "UTC")
     if pa.types.is_struct(kind):

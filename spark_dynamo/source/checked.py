@@ -91,7 +91,7 @@ class Checks:
         return self._checked(self._encoder.encode_apart(batch), batch)
 
     def _checked(self, apart: Apart, batch: pa.RecordBatch) -> Apart:
-        """The same without the rows whose keys or nulls are refused."""
+        """The rows without those whose keys or nulls are refused."""
         rows = batch if len(apart.rows) == batch.num_rows else batch.take(pa.array(apart.rows))
         found: dict[int, BadRow] = {}
         for refusal in self._refusals(rows, apart.keys):

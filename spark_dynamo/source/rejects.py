@@ -94,7 +94,7 @@ class Destination:
         return f"{self.kind}://{self.place}" + (f"/{self.prefix}" if self.prefix else "")
 
     def checked(self, connection: Connection, table_name: str | None = None) -> Destination:
-        """The same; raises `OptionError` where rejected rows can't go there. A folder is made, on this machine, and marked.
+        """This destination; raises `OptionError` where rejected rows can't go there. A folder is made, on this machine, and marked.
 
         `table_name` is the table that is written: it can't hold its own rejected rows.
         """

@@ -256,7 +256,7 @@ class WriteTask:
             raise ConditionFailedError(self._plan.table_name, 1, [key], row.reason, row.stored)
 
     def _explained(self, row: Refused) -> Refused:
-        """The same, with the reason where an update would leave an item behind that its model can't read."""
+        """A row that was refused, with the reason where an update would leave an item behind that its model can't read."""
         if row.operation == "update" and row.reason == reason_of("update", None) and (lacking := self._lacking(row)):
             reason = f"there is no item with that key, and an update can't make one without {lacking}, which the model requires"
             return replace(row, reason=reason)
@@ -315,7 +315,7 @@ class _Senders:
 
 
 def in_multiples(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of a multiple of so many; the last one has what is left.
+    """All rows in batches of a multiple of so many; the last one has what is left.
 
     >>> [batch.num_rows for batch in in_multiples([pa.record_batch({"n": [1, 2, 3]})] * 3, 2)]
     [2, 4, 2, 1]

@@ -13,7 +13,7 @@ __all__ = ["TimezoneManager", "validate_timezone_string"]
 
 
 def validate_timezone_string(timezone: str) -> str:
-    """The same name where it is one of the IANA database; else ConfigurationError, which begins "Invalid timezone".
+    """A name as it was given where it is one of the IANA database; else ConfigurationError, which begins "Invalid timezone".
 
     >>> validate_timezone_string("Europe/London")
     'Europe/London'
@@ -107,7 +107,7 @@ class TimezoneManager:
         transition: Transition = "fold",
         tz: Zone | None = None,
     ) -> datetime:
-        """The same instant in that zone, or in the default one; a time without a zone is taken in the default one."""
+        """An instant in that zone, or in the default one; a time without a zone is taken in the default one."""
         return instant_of(time, self._default_timezone, transition).astimezone(self.get_timezone(timezone, tz=tz))
 
     def to_user_timezone(
@@ -118,14 +118,14 @@ class TimezoneManager:
         transition: Transition = "fold",
         user_tz: Zone | None = None,
     ) -> datetime:
-        """The same instant in that zone, or in the user's; a time without a zone is taken in the default one."""
+        """An instant in that zone, or in the user's; a time without a zone is taken in the default one."""
         zone = either(timezone, user_tz=user_tz)
         return self.to_timezone(time, self.user_timezone if zone is None else zone, transition=transition)
 
     def get_user_timezone_datetime(
         self, time: datetime | None = None, timezone: Zone | None = None, *, user_tz: Zone | None = None
     ) -> datetime:
-        """The same as `to_user_timezone`; without a time, the time now.
+        """An instant in that zone, or in the user's, as `to_user_timezone` gives it; without a time, the time now.
 
         >>> paris = TimezoneManager("UTC", user_timezone="Europe/Paris")
         >>> paris.get_user_timezone_datetime(datetime(2026, 7, 1, 12)).isoformat()

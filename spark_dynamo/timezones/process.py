@@ -118,7 +118,7 @@ def to_utc(
 def to_user_timezone(
     time: datetime, timezone: Zone | None = None, *, transition: Transition = "fold", user_tz: Zone | None = None
 ) -> datetime:
-    """The same instant in that zone, or in the user's; a time without a zone is taken in the default one.
+    """An instant in that zone, or in the user's; a time without a zone is taken in the default one.
 
     An aware time and a zone ask nothing of the process's own zones.
 

@@ -37,7 +37,7 @@ class Apart:
     bad: Sequence[BadRow] = ()
 
     def without(self, bad: Sequence[BadRow]) -> Apart:
-        """The same where some of the good rows have turned out to be bad."""
+        """These rows where some of the good ones have turned out to be bad."""
         if not bad:
             return self
         good = ~np.isin(self.rows, [found.row for found in bad])

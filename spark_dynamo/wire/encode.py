@@ -166,7 +166,7 @@ class Encoder(Protocol):
         ...
 
     def encode_apart(self, batch: pa.RecordBatch) -> Apart:
-        """The same for the rows that DynamoDB can take, and the others."""
+        """The JSON texts of the rows that DynamoDB can take, and the others."""
         ...
 
 
@@ -200,7 +200,7 @@ class ItemEncoder:
         return texts
 
     def encode_with_keys(self, batch: pa.RecordBatch) -> tuple[pa.StringArray, pa.RecordBatch]:
-        """The same, and the key attributes' columns."""
+        """The rows as JSON texts, and the key attributes' columns."""
         return self.encode(batch), self._keys(batch)
 
     def encode_apart(self, batch: pa.RecordBatch) -> Apart:
@@ -298,7 +298,7 @@ def _piece(name: str, column: Column, values: pa.Array) -> pa.StringArray:
 
 
 def _piece_apart(name: str, column: Column, values: pa.Array, found: dict[int, list[_Finding]]) -> pa.StringArray:
-    """The same, with null for what has no DynamoDB form; that is told to `found`."""
+    """A column's part of each item, with null for what has no DynamoDB form; that is told to `found`."""
     rows, kept = np.arange(len(values)), values
     while True:
         try:

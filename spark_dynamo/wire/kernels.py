@@ -42,11 +42,11 @@ class Unfit(Exception):  # noqa: N818 - a finding that a caller turns into the e
         self.path = path
 
     def at(self, path: str) -> Unfit:
-        """The same finding under the path of its column."""
+        """This finding under the path of its column."""
         return Unfit(self.places, path)
 
     def above(self, owners: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Unfit:
-        """The same finding one level up: `owners` are the rows there to which the values here belong."""
+        """This finding one level up: `owners` are the rows there to which the values here belong."""
         places: dict[int, tuple[object, str]] = {}
         for place, found in self.places.items():
             places.setdefault(int(owners[place]), found)

@@ -31,7 +31,7 @@ class Misfit(Exception):  # noqa: N818 - a finding that the caller, who knows th
         self.problem = problem
 
     def below(self, step: str) -> Misfit:
-        """The same finding seen from one level further up."""
+        """This finding seen from one level further up."""
         separator = "." if self.path and not self.path.startswith("[") else ""
         self.path = f"{step}{separator}{self.path}"
         return self
@@ -65,7 +65,7 @@ def bare(attribute: object) -> object:
 
 
 def _value_reader(kind: DataType, tag: str | None, nullable: bool, lenient: bool) -> Reader:
-    """The same for a value that must not be missing."""
+    """A reader of a value that must not be missing."""
     if isinstance(kind, VariantType):
         return _read_variant
     wire_tag, read = _reader(kind, tag, lenient)

@@ -100,7 +100,7 @@ def _canonical_text(item: Mapping[str, Any]) -> bytes:
 
 
 def _ordered(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The same attribute value with the elements of its sets in order, and base64 as it is usually written."""
+    """An attribute value with the elements of its sets in order, and base64 as it is usually written."""
     ((tag, held),) = value.items()
     match tag:
         case "M":

@@ -318,7 +318,7 @@ def arrow_fields(struct: StructType, prefix: str = "") -> list[pa.Field]:
 
 
 def without_large_types(batch: pa.RecordBatch, schema: StructType) -> pa.RecordBatch:
-    """The same batch with plain strings and binaries: Spark sends large ones under `useLargeVarTypes`."""
+    """A batch with plain strings and binaries: Spark sends large ones under `useLargeVarTypes`."""
     if "large_" not in str(batch.schema):
         return batch
     kinds = [arrow_type(field.dataType, storage_tag(field), field.name) for field in schema.fields]

@@ -36,7 +36,7 @@ class BaseDynamoRepository(Operations[T]):
 
 
 class AsyncDynamoRepository(Operations[T]):
-    """The same repository for event loops: each method is awaited, `pages` is iterated by `async for`.
+    """A repository for event loops: each method is awaited, `pages` is iterated by `async for`.
 
     Requests wait in a bounded pool of threads, as many as `DynamoDBConfig.max_pool_connections`, so that they share the one
     client, its connections, retries and errors with everything else. A task that is cancelled stops waiting at once.

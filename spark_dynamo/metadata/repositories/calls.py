@@ -101,7 +101,7 @@ class Pages(Bound[P, R]):
 
 
 class AsyncPages(Bound[P, R]):
-    """The same for `async for`."""
+    """An operation whose pages are iterated by `async for`."""
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         access = self._repository.access()
@@ -167,7 +167,7 @@ class PlainOperation(Operation[P, R]):
 
 
 class PagedOperation(Generic[P, R]):
-    """The same for an operation that gives pages of type R."""
+    """What makes of a function an operation that gives pages of type R."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Paged[R]]) -> None:
         self._function = function

@@ -58,7 +58,7 @@ class Operations(Described[T]):
     def create_with_timezone_context(
         self, item: T, current_timezone: str | None = None, *, overwrite: bool = False
     ) -> Steps[T]:
-        """The same, with the zone by position."""
+        """Create an item as `create` does, with the zone by position."""
         return (yield from self.create.steps(item, overwrite=overwrite, current_timezone=current_timezone))
 
     @operation
@@ -105,7 +105,7 @@ class Operations(Described[T]):
     @operation
     @spelled_also(key_in_two)
     def get_with_timezone(self, key: Any, user_timezone: str | None = None) -> Steps[T | None]:
-        """The same as `get`, also as `get_with_timezone(partition, sort, user_timezone)`."""
+        """The item with that key as `get` gives it, in that zone; also `get_with_timezone(partition, sort, user_timezone)`."""
         return (yield from self.get.steps(key, user_timezone))
 
     @operation
@@ -118,7 +118,7 @@ class Operations(Described[T]):
         consistent_read: bool | None = None,
         projection: Sequence[str] | None = None,
     ) -> Steps[T]:
-        """The same as `get`; ItemNotFoundError where there is no item with that key."""
+        """The item with that key, as `get` gives it; ItemNotFoundError where there is none."""
         only = {} if projection is None else {"projection": projection}  # a `get` of one's own need not know it
         found = yield from self.get.steps(key, user_timezone, consistent_read=consistent_read, **only)
         if found is None:
@@ -188,7 +188,7 @@ class Operations(Described[T]):
 
     @operation
     def list_all_with_timezone(self, user_timezone: str | None = None, limit: int | None = None) -> Steps[list[T]]:
-        """The same, with the zone first."""
+        """All items, as `list_all` gives them, with the zone first."""
         return (yield from self.list_all.steps(limit, user_timezone))
 
     @operation

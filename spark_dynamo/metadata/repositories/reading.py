@@ -58,7 +58,7 @@ class Wanted:
 
 
 def checked_limit(limit: int | None, name: str = "limit") -> int | None:
-    """The same limit; ValidationError where it is no number of items."""
+    """A limit as it was given; ValidationError where it is no number of items."""
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ValidationError(f"{name} is {shorten(repr(limit))}: give a whole number from 1 on, or None for no limit")
     return limit

@@ -52,7 +52,7 @@ class TableConfigOperations(Operations[TableConfig]):
     def get_active_tables_by_pipeline(
         self, pipeline_id: str, user_timezone: str | None = None
     ) -> Steps[list[TableConfig]]:
-        """The same without the tables that the pipeline doesn't use.
+        """The configurations of a pipeline's tables, without those that it doesn't use.
 
         >>> TableConfigRepository().get_active_tables_by_pipeline("sales")  # doctest: +SKIP
         """

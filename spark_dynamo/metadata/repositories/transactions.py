@@ -141,7 +141,9 @@ class Transaction(_Actions):
 
 
 class AsyncTransaction(_Actions):
-    """The same for event loops: `async with`, or `await transaction.commit()`. It takes repositories of both kinds.
+    """Writes of several items, all or none, for event loops: `async with`, or `await transaction.commit()`.
+
+    It takes repositories of both kinds.
 
     >>> async with AsyncTransaction() as together:  # doctest: +SKIP
     ...     together.delete(AsyncTableConfigRepository(), "orders")

@@ -78,7 +78,7 @@ def _has_glyph(letter: str, families: tuple[str, ...]) -> bool:
 
 
 def plain_text(text: Text) -> Text:
-    """The same, where a dollar sign is a dollar sign and begins no formula."""
+    """A text of a picture in which a dollar sign is a dollar sign and begins no formula."""
     text.set_parse_math(False)
     return text
 

@@ -95,7 +95,7 @@ def seconds_of(log: PipelineRunLog | StageInfo, now: datetime | None = None) -> 
 
 
 def stage_seconds(stage: StageInfo, log: PipelineRunLog, now: datetime | None = None) -> Decimal | None:
-    """The same of a run's stage; None of one that was left open in a run that has ended."""
+    """The seconds that a run's stage took, or takes so far; None of one that was left open in a run that has ended."""
     return None if is_open(stage) and not is_open(log) and stage.end_time is None else seconds_of(stage, now)
 
 

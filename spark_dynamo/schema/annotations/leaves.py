@@ -78,7 +78,7 @@ class Leaf:
 
 
 def patient(convert: Convert) -> Convert:
-    """The same conversion, which leaves a value that it refuses as it is, so that the model's own validation names it."""
+    """A conversion that leaves a value that it refuses as it is, so that the model's own validation names it."""
 
     def load(value: Any) -> Any:
         try:
@@ -103,7 +103,7 @@ def whole_microseconds(value: datetime) -> datetime:
 
 
 def whole_microseconds_of_span(value: timedelta) -> timedelta:
-    """The same for the time between two."""
+    """A time between two, of whole microseconds; ValueError where it is none."""
     if type(value) is not timedelta and getattr(value, "nanoseconds", None):
         raise ValueError(f"{value!r} has nanoseconds, and a column ends with microseconds; round it to 'us' first")
     return value

@@ -86,7 +86,7 @@ class Place:
         return Place(self.walk, below(self.path, name), self.around, self.arguments, self.in_variant)
 
     def annotated(self, metadata: Iterable[Any]) -> Place:
-        """The same place with what `Annotated[..., *metadata]` adds to it; the last of several wins where only one can be."""
+        """This place with what `Annotated[..., *metadata]` adds to it; the last of several wins where only one can be."""
         said: dict[str, Any] = {}
         constraints, serializers = [], []
         for entry in _flat(metadata):

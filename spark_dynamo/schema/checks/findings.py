@@ -36,7 +36,7 @@ def found_in(schema: StructType, node: Node) -> Column:
 
 
 def found_sql(schema: StructType, node: Node) -> str:
-    """The same as SQL, which needs no session."""
+    """What is found wrong in a row, as an SQL expression, which needs no session."""
     return _gathered(list(_fields(node, schema, identifier, _Path(), {}, None)))
 
 

@@ -89,7 +89,7 @@ def compare(
 def compare_schemas(
     schema: StructType, wanted: StructType, open_paths: frozenset[str] = frozenset(), *, expected: str = "expected"
 ) -> SchemaComparison:
-    """The same for two schemas; in the structs at `open_paths`, extra fields are welcome. `expected` names the wanted one."""
+    """The differences of two schemas; in the structs at `open_paths`, extra fields are welcome. `expected` names the wanted one."""
     return SchemaComparison(_Comparison(open_paths).structs(schema, wanted, ""), expected=expected)
 
 
@@ -278,7 +278,7 @@ def shown(field: StructField) -> str:
 
 
 def _cell(field: StructField, *, whole: bool = False) -> str:
-    """The same in the table, where the fields of a struct have rows of their own, unless it is shown `whole`."""
+    """A field in the table, where the fields of a struct have rows of their own, unless it is shown `whole`."""
     tag = types.storage_tag(field)
     form = f" stored as {tag}" if tag else ""
     return f"{shorten(_sql(field.dataType, whole))}{form}{'' if field.nullable else ' NOT NULL'}"

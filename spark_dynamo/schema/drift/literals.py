@@ -68,7 +68,7 @@ _PLACEHOLDERS: Mapping[type[DataType], str] = MappingProxyType(
 
 
 def never_null(value: Column, kind: DataType) -> Column:
-    """The same values, of which Spark knows that none is null; for values that raise rather than be null.
+    """A column of the same values, of which Spark knows that none is null; for values that raise rather than be null.
 
     Of a type for which there is no literal, Spark still says that it may be null.
     """

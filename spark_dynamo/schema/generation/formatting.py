@@ -16,7 +16,7 @@ _SECONDS = 30.0
 
 
 def formatted(source: str) -> str:
-    """The same source as ruff, or else black, has it by default, in lines of 88 characters; unchanged where neither is installed.
+    """Source as ruff, or else black, lays it out by default, in lines of 88 characters; unchanged where neither is installed.
 
     >>> formatted("x = 1\\n")
     'x = 1\\n'
