@@ -61,6 +61,8 @@ STANDARD_AND = {
     "cli": {"typer", "rich"},
 }
 LONGEST_MODULE = 400
+# the connector and the bridge can be used without metadata tables and run logs
+ALONE = ["aws", "wire", "predicates", "source", "schema"]
 
 
 def modules() -> list[Path]:
@@ -109,6 +111,17 @@ def wrong_imports(module: Path) -> Iterator[str]:
             yield f"must not import {name}: {rest[0]} stands below {room}"
         elif first != "spark_dynamo" and first not in allowed:
             yield f"imports {name}, which is not for {room}"
+
+
+def test_connector_and_bridge_know_nothing_of_metadata_and_run_logs() -> None:
+    wrong = [
+        f"{module.relative_to(PACKAGE)} imports {name}"
+        for module in modules()
+        if room_of(module) in ALONE
+        for name in imports(module)
+        if name.startswith(("spark_dynamo.metadata", "spark_dynamo.run_logs"))
+    ]
+    assert wrong == []
 
 
 def test_no_module_outgrows_its_reader() -> None:

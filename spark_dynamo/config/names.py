@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.errors.masking import check_no_login
 
 ENVIRONMENTS = ("dev", "staging", "prod")
+# the metadata tables, each with the model of its items, as option `model` of the data source names one
+LOGICAL_TABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "pipeline_config": "spark_dynamo.metadata.models:PipelineConfig",
+        "table_config": "spark_dynamo.metadata.models:TableConfig",
+        "pipeline_run_logs": "spark_dynamo.metadata.models:PipelineRunLog",
+    }
+)
 _OF_AWS = re.compile(r"\.amazonaws\.com(\.cn)?$")
 _REGION = re.compile(r"(?:^|\.)s3[.-](?:dualstack\.|fips\.)*([a-z]{2}(?:-[a-z]+)+-\d+)\.")
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")

@@ -104,16 +104,14 @@ def contract(options: SourceOptions) -> Contract | None:
                 "model", f"needs columns, and itemFormat '{options.item_format}' has none; leave out one of the two"
             )
         return None
-    if options.model:
-        return Contract(_imported(options.model))
-    from spark_dynamo.source.location import metadata_table
+    from spark_dynamo.source.location import model_of_table
 
-    table = metadata_table(options)
-    return Contract(table.model) if table else None
+    named = options.model or model_of_table(options)
+    return Contract(imported_model(named)) if named else None
 
 
-def _imported(text: str) -> type[BaseModel]:
-    """The model behind `package.module:Model`."""
+def imported_model(text: str) -> type[BaseModel]:
+    """The model behind `package.module:Model`; `OptionError` where it can't be imported, or is none."""
     from spark_dynamo.schema.extras import is_model
 
     module_name, _, name = text.partition(":")

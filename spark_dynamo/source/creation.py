@@ -22,7 +22,7 @@ from spark_dynamo.aws.tables import (
 from spark_dynamo.errors import ConfigurationError, OptionError, SchemaError, nearest
 from spark_dynamo.source.index_specs import IndexSpec, parse_indexes
 from spark_dynamo.source.key_texts import key_schema
-from spark_dynamo.source.location import Found, connection, metadata_table, physical_name
+from spark_dynamo.source.location import Found, connection, model_of_table, physical_name
 from spark_dynamo.source.options import SourceOptions, option_texts
 from spark_dynamo.wire.types import ddl, is_leaf, leaf_of, storage_tag
 
@@ -103,7 +103,7 @@ def ensure_target(options: SourceOptions, schema: StructType) -> Found:
     SchemaError for a column that can be no key, ConfigurationError where the table exists with other keys or without one of
     the indexes, or is being deleted. The billing mode of a table that exists stays as it is.
     """
-    if metadata_table(options) is not None:
+    if model_of_table(options) is not None:
         raise OptionError(
             "createTable", f"is not for '{options.table}'; sd.create_tables() creates it with its indexes"
         )

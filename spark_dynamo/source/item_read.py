@@ -19,7 +19,8 @@ from spark_dynamo.aws.pages import Chain, fetch_in_turn, fetch_pages
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import TableDescription
 from spark_dynamo.errors import AccessDeniedError, OptionError, nearest
-from spark_dynamo.source.location import Found, find, metadata_table
+from spark_dynamo.source.contract import imported_model
+from spark_dynamo.source.location import Found, find, model_of_table
 from spark_dynamo.source.options import SourceOptions
 from spark_dynamo.source.plan import plan_read
 from spark_dynamo.source.reader import CONCURRENT_CHAINS, TableReader
@@ -128,13 +129,14 @@ def plan_items(options: SourceOptions, *, columns: Sequence[str] | None = None, 
     >>> read.plan.access, [text.as_py() for texts in read.texts() for text in texts]  # doctest: +SKIP
     ('GetItem', ['{"id":{"S":"o-1"},"total":{"N":"9.50"}}'])
     """
-    model, found = metadata_table(options), find(options)
+    named, found = model_of_table(options), find(options)
+    model = imported_model(named) if named else None
     chosen = None
     if options.filter is not None:  # the parser takes a while to import
         from spark_dynamo.schema.bridge import struct_type
         from spark_dynamo.source.item_filter import ItemFilter
 
-        chosen = ItemFilter.of(options.filter, found.table, None if model is None else struct_type(model.model))
+        chosen = ItemFilter.of(options.filter, found.table, None if model is None else struct_type(model))
     filtered = StructType() if chosen is None else chosen.schema
     columns = columns or _projected(found.table, options.index)
     planned = copy(options)
@@ -155,7 +157,7 @@ def plan_items(options: SourceOptions, *, columns: Sequence[str] | None = None, 
         units = reader.units_per_second * reader.access.partitions
         budget = Budget(units, average_item_bytes=reader.average_item_bytes)
     requests = Requests(found.connection, found.name, patience=options.retry_timeout, budget=budget)
-    return ItemRead(found, requests, limit, reader, chosen, () if model is None else tuple(model.model.model_fields))
+    return ItemRead(found, requests, limit, reader, chosen, () if model is None else tuple(model.model_fields))
 
 
 def _not_there(name: str, there: Iterable[str], count: int) -> str:

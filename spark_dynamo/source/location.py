@@ -13,7 +13,7 @@ from spark_dynamo.aws.client import CONNECT_TIMEOUT, Connection
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import TableDescription, describe_table
 from spark_dynamo.config import DynamoDBConfig
-from spark_dynamo.metadata.tables import METADATA_TABLES, MetadataTable
+from spark_dynamo.config.names import LOGICAL_TABLES
 from spark_dynamo.source.options import SourceOptions
 
 
@@ -33,14 +33,14 @@ def find(options: SourceOptions) -> Found:
     return Found(place, name, requests.call("DescribeTable", lambda client: describe_table(client, name)))
 
 
-def metadata_table(options: SourceOptions) -> MetadataTable | None:
-    """The metadata table that the options name by its logical name, None where they name another table."""
-    return METADATA_TABLES.get(options.table)
+def model_of_table(options: SourceOptions) -> str | None:
+    """The model of the metadata table that the options name by its logical name, as option `model` names one; None for others."""
+    return LOGICAL_TABLES.get(options.table)
 
 
 def physical_name(options: SourceOptions) -> str:
     """The table's name in DynamoDB: a logical name gets prefix and environment, any other stays as it is."""
-    if metadata_table(options) is None:
+    if model_of_table(options) is None:
         return options.table
     return _config(options).get_table_name(options.table)
 

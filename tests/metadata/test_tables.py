@@ -26,6 +26,7 @@ from spark_dynamo.aws.tables import (
     wait_until_active,
 )
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
+from spark_dynamo.config.names import LOGICAL_TABLES
 from spark_dynamo.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -99,6 +100,10 @@ def test_the_tables_are_data() -> None:
     logs = METADATA_TABLES["pipeline_run_logs"]
     assert (logs.model, logs.partition_key, logs.sort_key) == (PipelineRunLog, KeyAttribute("run_id", "S"), None)
     assert [index.name for index in logs.indexes] == ["pipeline_id-start_time-index", "status-start_time-index"]
+
+
+def test_the_data_source_knows_them_by_name_with_their_models() -> None:
+    assert {name: f"{t.model.__module__}:{t.model.__name__}" for name, t in METADATA_TABLES.items()} == LOGICAL_TABLES
 
 
 def test_create_tables(client: Any, config: DynamoDBConfig) -> None:
