@@ -79,13 +79,13 @@ if TYPE_CHECKING:
         Transaction,
     )
     from spark_dynamo.metadata.tables import create_tables
+    from spark_dynamo.reports.runs import Runs, runs
     from spark_dynamo.run_logs.context import current_run, pipeline_run
-    from spark_dynamo.run_logs.importing import ImportedRun, import_missed_runs
+    from spark_dynamo.run_logs.openlineage import to_openlineage
     from spark_dynamo.run_logs.reaper import reap
     from spark_dynamo.run_logs.registration import RunListener, register_run_listener
-    from spark_dynamo.run_logs.report.openlineage import to_openlineage
-    from spark_dynamo.run_logs.report.runs import Runs, runs
     from spark_dynamo.run_logs.run import Run
+    from spark_dynamo.run_logs.spill_import import ImportedRun, import_missed_runs
     from spark_dynamo.run_logs.store import ExpiredRun
     from spark_dynamo.schema.bridge import struct_type
     from spark_dynamo.schema.checks.violations import unchecked, violations
@@ -99,11 +99,11 @@ if TYPE_CHECKING:
     from spark_dynamo.schema.policy import SchemaPolicy, SparkType
     from spark_dynamo.schema.storage import StorageForm
     from spark_dynamo.schema.values import iter_models, to_dataframe, to_models
-    from spark_dynamo.source.creation import create_table
     from spark_dynamo.source.datasource import register
-    from spark_dynamo.source.explain import ReadPlan, explain_read
-    from spark_dynamo.source.inference import InferredSchema, infer_schema
-    from spark_dynamo.source.upgrade import UpgradeReport, upgrade_table
+    from spark_dynamo.source.read.explain import ReadPlan, explain_read
+    from spark_dynamo.source.read.inference import InferredSchema, infer_schema
+    from spark_dynamo.source.upgrade.table import UpgradeReport, upgrade_table
+    from spark_dynamo.source.write.table_creation import create_table
     from spark_dynamo.timezones import (
         TimezoneManager,
         configure_timezone_from_config,
@@ -196,14 +196,14 @@ _HOMES = {
         "current_run",
         "pipeline_run",
     ),
-    "spark_dynamo.run_logs.importing": ("ImportedRun", "import_missed_runs"),
+    "spark_dynamo.run_logs.spill_import": ("ImportedRun", "import_missed_runs"),
     "spark_dynamo.run_logs.reaper": ("reap",),
     "spark_dynamo.run_logs.registration": (
         "RunListener",
         "register_run_listener",
     ),
-    "spark_dynamo.run_logs.report.openlineage": ("to_openlineage",),
-    "spark_dynamo.run_logs.report.runs": (
+    "spark_dynamo.run_logs.openlineage": ("to_openlineage",),
+    "spark_dynamo.reports.runs": (
         "Runs",
         "runs",
     ),
@@ -234,17 +234,17 @@ _HOMES = {
         "to_dataframe",
         "to_models",
     ),
-    "spark_dynamo.source.creation": ("create_table",),
+    "spark_dynamo.source.write.table_creation": ("create_table",),
     "spark_dynamo.source.datasource": ("register",),
-    "spark_dynamo.source.explain": (
+    "spark_dynamo.source.read.explain": (
         "ReadPlan",
         "explain_read",
     ),
-    "spark_dynamo.source.inference": (
+    "spark_dynamo.source.read.inference": (
         "InferredSchema",
         "infer_schema",
     ),
-    "spark_dynamo.source.upgrade": (
+    "spark_dynamo.source.upgrade.table": (
         "UpgradeReport",
         "upgrade_table",
     ),

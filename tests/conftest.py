@@ -25,7 +25,7 @@ from spark_dynamo.aws.client import Connection, dynamodb_client  # noqa: E402
 from spark_dynamo.aws.tables import Index, KeyAttribute, create_table, wait_until_active  # noqa: E402
 from spark_dynamo.local.dynoxide_engine import cached_dynoxide  # noqa: E402
 from spark_dynamo.source.datasource import DynamoDataSource  # noqa: E402
-from spark_dynamo.source.writer import ItemWriter  # noqa: E402
+from spark_dynamo.source.write.writer import ItemWriter  # noqa: E402
 from tests.servers.dynoxide import dynoxide_server as dynoxide_server_process  # noqa: E402
 from tests.servers.moto import moto_server as moto_server_process  # noqa: E402
 from tests.servers.spark_classes import QUICK, java_options  # noqa: E402

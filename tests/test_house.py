@@ -15,8 +15,8 @@ import pytest
 from pyspark.sql.types import StructType
 
 import spark_dynamo as sd
-from spark_dynamo.source.access import Access
-from spark_dynamo.source.reader import TableReader
+from spark_dynamo.source.read.access import Access
+from spark_dynamo.source.read.reader import TableReader
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "spark_dynamo"
@@ -35,6 +35,7 @@ ROOMS = [
     "metadata",
     "source",
     "run_logs",
+    "reports",
     "integration",
     "local",
     "demo",
@@ -53,7 +54,8 @@ STANDARD_AND = {
     "aws": {"boto3", "botocore", "pyarrow", "orjson"},
     "metadata": {"orjson", "pydantic", "redis"},
     "source": {"pyspark", "pyarrow", "numpy", "orjson", "tabulate"},
-    "run_logs": {"matplotlib", "orjson", "pandas", "py4j", "pydantic", "pyspark", "rich"},
+    "run_logs": {"orjson", "py4j", "pydantic", "pyspark"},
+    "reports": {"matplotlib", "orjson", "pandas", "pydantic", "rich"},
     "integration": {"pyspark"},
     "local": {"moto"},
     "demo": {"pydantic", "pyspark", "rich"},
@@ -155,8 +157,8 @@ HEAVY = ["pandas", "pydantic", "moto", "rich", "sqlglot", "tabulate", "typer", "
     [
         ("import spark_dynamo", ["boto3", "pyarrow", "pyspark"]),
         ("import pyspark_dynamo_meta", []),
-        ("import spark_dynamo.source.reader", []),
-        ("import spark_dynamo.source.writer", []),
+        ("import spark_dynamo.source.read.reader", []),
+        ("import spark_dynamo.source.write.writer", []),
         ("import spark_dynamo.source.location", ["pydantic"]),
     ],
 )

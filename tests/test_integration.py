@@ -29,7 +29,7 @@ from spark_dynamo.metadata.tables import create_tables
 from spark_dynamo.run_logs.context import current_run
 from spark_dynamo.run_logs.process import flush_recorders
 from spark_dynamo.source.location import connection
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
 
 HIDDEN = "the-hidden-text"
 

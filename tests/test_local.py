@@ -20,13 +20,13 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 import spark_dynamo as sd
-from spark_dynamo.aws.announcement import Announcement, announce, find_announcement
 from spark_dynamo.aws.client import Connection, dynamodb_client
+from spark_dynamo.aws.embedded_server import Announcement, announce, find_announcement
 from spark_dynamo.aws.tables import KeyAttribute, create_table
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.local.dynoxide_engine import CRATE_VERSION
 from spark_dynamo.source.location import find
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
 from tests.conftest import Server
 from tests.servers.dynoxide import required_dynoxide
 

@@ -18,7 +18,7 @@ import spark_dynamo as sd
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, DynamoDBConfig
 from spark_dynamo.schema.annotations.reference import annotation_types
 from spark_dynamo.schema.drift.casts import cast_rows
-from spark_dynamo.source.option_table import OPTIONS
+from spark_dynamo.source.options.table import OPTIONS
 from spark_dynamo.wire.types import LEAVES
 from tests.runs.report.questions import in_markdown
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_dynamo.aws.failures import explain_unprocessed, unfit_row
-from spark_dynamo.aws.flight import Flight, consumed_write_units, write_units
+from spark_dynamo.aws.in_flight import Flight, consumed_write_units, write_units
 from spark_dynamo.aws.single_write import Refused
 from spark_dynamo.errors import RequestFailedError
 

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 
-from spark_dynamo.aws.ledger import Clock, Ledger
+from spark_dynamo.aws.shared_budget import Clock, Ledger
 from spark_dynamo.errors import OptionError
 
 PAGE_UNITS = 128.5  # what a page of 1 MB costs, eventually consistent

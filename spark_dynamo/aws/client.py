@@ -27,13 +27,13 @@ from botocore.exceptions import BotoCoreError
 from botocore.parsers import ResponseParser, ResponseParserFactory
 
 from spark_dynamo.aws import internals, renewal
-from spark_dynamo.aws.announcement import find_announcement
 from spark_dynamo.aws.answers import check_answer, received
 from spark_dynamo.aws.connections import HTTPPool, HTTPSPool
+from spark_dynamo.aws.embedded_server import find_announcement
 from spark_dynamo.aws.failures import explain
 from spark_dynamo.aws.headers import watch
 from spark_dynamo.aws.internals import without
-from spark_dynamo.aws.once import once_per_process
+from spark_dynamo.aws.per_process import once_per_process
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.errors.masking import check_no_login
 from spark_dynamo.telemetry import debug_logging

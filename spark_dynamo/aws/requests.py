@@ -30,8 +30,8 @@ from spark_dynamo.aws.failures import (
     never_reached,
     throttling_reason,
 )
+from spark_dynamo.aws.fast_requests import sender
 from spark_dynamo.aws.readiness import unready
-from spark_dynamo.aws.sending import sender
 from spark_dynamo.aws.time_limit import TimeLimitError, time_limit
 from spark_dynamo.errors import DynamoDBWrapperError, TableNotFoundError
 from spark_dynamo.telemetry import facts

@@ -15,9 +15,9 @@ import orjson
 import pyarrow as pa
 
 from spark_dynamo.aws.failures import failed_condition, unfit_row
-from spark_dynamo.aws.flight import Flight, consumed_write_units, write_units
+from spark_dynamo.aws.in_flight import Flight, consumed_write_units, write_units
 from spark_dynamo.errors import RequestFailedError
-from spark_dynamo.wire.same import is_done
+from spark_dynamo.wire.equality import is_done
 
 REQUEST_OF: Mapping[str, str] = {
     "put": "PutItem",

@@ -15,10 +15,10 @@ import orjson
 import pyarrow as pa
 
 from spark_dynamo.aws.failures import Cancellation, cancellations, explain_cancelled
-from spark_dynamo.aws.flight import Flight, consumed_write_units, write_units
+from spark_dynamo.aws.in_flight import Flight, consumed_write_units, write_units
 from spark_dynamo.aws.single_write import Refused, key_of_action, reason_of
 from spark_dynamo.errors import OptionError, RequestFailedError, show_key
-from spark_dynamo.wire.same import is_done
+from spark_dynamo.wire.equality import is_done
 from spark_dynamo.wire.sizes import item_size
 
 ACTIONS_PER_TRANSACTION = 100

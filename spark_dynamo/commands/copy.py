@@ -28,7 +28,7 @@ from spark_dynamo.commands.scan import ConsistentRead, Filter, MaxReadUnits
 
 if TYPE_CHECKING:
     from spark_dynamo.source.copying import CopyReport
-    from spark_dynamo.source.item_read import ItemRead
+    from spark_dynamo.source.read.item_read import ItemRead
 
 _TO = "Where to; the source's where left out"
 
@@ -91,7 +91,7 @@ def copy(
     What is written to the source meanwhile may be copied or not. TTL is not switched on at a target that is created.
     """
     from spark_dynamo.source.copying import copy_items, copy_target
-    from spark_dynamo.source.item_read import plan_items
+    from spark_dynamo.source.read.item_read import plan_items
 
     origin = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     place = Place(

@@ -16,7 +16,7 @@ import typer
 if TYPE_CHECKING:
     from spark_dynamo.aws.client import Connection
     from spark_dynamo.config import DynamoDBConfig
-    from spark_dynamo.source.options import SourceOptions
+    from spark_dynamo.source.options.source_options import SourceOptions
 
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv"]
 Stage: TypeAlias = Literal["dev", "staging", "prod"]
@@ -105,7 +105,7 @@ class Place:
 
     def options(self, table: str, **more: object) -> SourceOptions:
         """The data source's options for a table there; `more` are further ones, in its spelling."""
-        from spark_dynamo.source.options import SourceOptions, option_texts
+        from spark_dynamo.source.options.source_options import SourceOptions, option_texts
 
         given = {
             "endpointUrl": self.endpoint_url,
@@ -207,7 +207,7 @@ def complete_table(context: typer.Context, incomplete: str) -> list[str]:
 
 def _tables(place: Place) -> Iterator[str]:
     from spark_dynamo.aws.client import dynamodb_client
-    from spark_dynamo.aws.listing import list_tables
+    from spark_dynamo.aws.table_names import list_tables
 
     hasty = replace(
         place.connection(), connect_timeout=_COMPLETION_SECONDS, read_timeout=_COMPLETION_SECONDS, max_attempts=1

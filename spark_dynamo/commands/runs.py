@@ -87,9 +87,9 @@ def list_runs(
     """List runs, newest first; `reap` marks lost ones."""
     if context.invoked_subcommand is not None:
         return
-    from spark_dynamo.run_logs.report.asked import shown_zone, since_of
-    from spark_dynamo.run_logs.report.runs import runs
-    from spark_dynamo.run_logs.report.words import unreadable_lines
+    from spark_dynamo.reports.arguments import shown_zone, since_of
+    from spark_dynamo.reports.formatting import unreadable_lines
+    from spark_dynamo.reports.runs import runs
 
     config = config_from(endpoint_url, region, profile, environment, table_prefix, role_arn)
     zone = shown_zone(config, timezone)
@@ -158,7 +158,7 @@ def import_runs(
 
     A row that says that its run has ended stays as it is: `is_written` is false then, and `found` is what it says.
     """
-    from spark_dynamo.run_logs.importing import import_missed_runs
+    from spark_dynamo.run_logs.spill_import import import_missed_runs
 
     imported = import_missed_runs(file, config_from(endpoint_url, region, profile, environment, table_prefix, role_arn))
     show([asdict(run) for run in imported], ("run_id", "pipeline_id", "status", "is_written", "found"), output)
@@ -244,7 +244,7 @@ def run(
             f"one run is shown at a time, and '{shorten(arguments[0])}' is one more; to run a job, name its pipeline before "
             "it: spark-dynamo run --pipeline-id sales job.py"
         )
-    from spark_dynamo.run_logs.report.asked import shown_zone
+    from spark_dynamo.reports.arguments import shown_zone
 
     log = _show_run(config, target, shown_zone(config, timezone), output, interval if follow else None)
     raise typer.Exit(_FAILED if log.status in _ENDED_BADLY else 0)
@@ -266,9 +266,9 @@ def _check_together(context: typer.Context, *, is_job: bool) -> None:
 def _show_run(
     config: DynamoDBConfig, run_id: str, zone: tzinfo, output: Format, interval: float | None
 ) -> PipelineRunLog:
-    from spark_dynamo.run_logs.report.reading import read_children
-    from spark_dynamo.run_logs.report.run_terminal import run_view
-    from spark_dynamo.run_logs.report.standing import is_open
+    from spark_dynamo.reports.reading import read_children
+    from spark_dynamo.reports.run_terminal import run_view
+    from spark_dynamo.reports.status import is_open
 
     log = _log_of(config, run_id)
     if interval is not None and is_open(log):
@@ -290,10 +290,10 @@ def _follow(
     """Show a run anew at each look, until it has ended; what is no terminal gets it once, at the end."""
     from rich.live import Live
 
-    from spark_dynamo.run_logs.report.reading import read_children
-    from spark_dynamo.run_logs.report.run_terminal import run_view
-    from spark_dynamo.run_logs.report.standing import is_open
-    from spark_dynamo.run_logs.report.terminal import LastLines
+    from spark_dynamo.reports.reading import read_children
+    from spark_dynamo.reports.run_terminal import run_view
+    from spark_dynamo.reports.status import is_open
+    from spark_dynamo.reports.terminal import LastLines
 
     pause = threading.Event()
     screen = _screen()
@@ -313,7 +313,7 @@ def _follow(
 
 def _log_of(config: DynamoDBConfig, run_id: str) -> PipelineRunLog:
     """The run with that id, or the only one of the newest whose id begins so, as tables and pictures show it."""
-    from spark_dynamo.run_logs.report.reading import read_run, read_runs
+    from spark_dynamo.reports.reading import read_run, read_runs
 
     log = read_run(config, run_id)
     if log is not None:

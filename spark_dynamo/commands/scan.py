@@ -27,7 +27,7 @@ from spark_dynamo.commands.options import (
 from spark_dynamo.commands.output import Rows, show_record, to_json
 
 if TYPE_CHECKING:
-    from spark_dynamo.source.item_read import ItemRead
+    from spark_dynamo.source.read.item_read import ItemRead
 
 _ROWS_AT_ONCE = 1_000  # of a table for people; and what a CSV's header is made of
 
@@ -91,7 +91,7 @@ def scan(
 
     CSV and the table have one column for each attribute, empty where an item lacks it.
     """
-    from spark_dynamo.source.item_read import plan_items
+    from spark_dynamo.source.read.item_read import plan_items
 
     if raw and output == "table":
         raise typer.BadParameter("needs --output json, jsonl or csv beside it", param_hint="--raw")
@@ -152,7 +152,7 @@ def _check_names(read: ItemRead, seen: _Seen, columns: Sequence[str]) -> None:
 
 
 def _names(columns: str | None) -> tuple[str, ...] | None:
-    from spark_dynamo.source.option_values import names
+    from spark_dynamo.source.options.values import names
 
     try:
         return None if columns is None else names(columns)
@@ -171,7 +171,7 @@ def _first(read: ItemRead, table: str) -> list[str]:
 
 def _rows(texts: Iterable[str], columns: Sequence[str] | None) -> list[dict[str, Any]]:
     """The items as Python values; with `columns`, those alone and in that order."""
-    from spark_dynamo.wire.native import to_values
+    from spark_dynamo.wire.python_values import to_values
 
     items = [orjson.loads(text) for text in texts]
     if columns is not None:

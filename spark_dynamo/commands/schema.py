@@ -47,7 +47,7 @@ def schema(
     from spark_dynamo.schema.generation.plan import model_name
     from spark_dynamo.schema.outline import outline
     from spark_dynamo.source.location import find
-    from spark_dynamo.source.schemas import full_schema
+    from spark_dynamo.source.read.schemas import full_schema
 
     place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     options = place.options(table, samplingSize=sample)

@@ -113,7 +113,7 @@ def list_all(
     role_arn: RoleArn = None,
 ) -> None:
     """List the account's tables in the region; the metadata tables are marked with their logical names."""
-    from spark_dynamo.aws.listing import list_tables
+    from spark_dynamo.aws.table_names import list_tables
 
     place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)
     marks = place.metadata_names()
@@ -134,7 +134,7 @@ def describe(
     role_arn: RoleArn = None,
 ) -> None:
     """Describe a table: keys, indexes, status, items and bytes (some hours old), billing, TTL."""
-    from spark_dynamo.aws.listing import ttl_attribute
+    from spark_dynamo.aws.table_names import ttl_attribute
     from spark_dynamo.aws.tables import describe_table
 
     place = Place(endpoint_url, region, profile, environment, table_prefix, role_arn)

@@ -19,7 +19,7 @@ from spark_dynamo.aws.tables import KeyAttribute, ensure_table, wait_until_activ
 from spark_dynamo.demo.story import Story
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.source.location import connection
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
 
 __all__ = ["LOOKUPS", "Counted", "Lookup", "csv_folder", "csv_tables", "ensure_lookup_tables", "source_name"]
 

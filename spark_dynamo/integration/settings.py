@@ -10,7 +10,7 @@ from typing import Any
 from spark_dynamo.config.layers import stack
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import PipelineConfig, TableConfig
-from spark_dynamo.source.option_table import OPTIONS
+from spark_dynamo.source.options.table import OPTIONS
 
 S3A_KEYS = {
     "spark.hadoop.fs.s3a.access.key": "aws_access_key_id",

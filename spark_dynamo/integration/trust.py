@@ -16,7 +16,7 @@ from spark_dynamo.aws.client import Connection, named_endpoint
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.errors.masking import masked_text
-from spark_dynamo.source.rejects import Destination
+from spark_dynamo.source.write.rejects import Destination
 
 _AWS_REGION = r"[a-z]{2}(?:-[a-z]+)+-\d"
 _AWS_DYNAMODB = re.compile(

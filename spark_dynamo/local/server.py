@@ -8,8 +8,8 @@ import os
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias
 
-from spark_dynamo.aws.announcement import Announcement, announce, find_announcement
 from spark_dynamo.aws.client import Connection, dynamodb_client, named_endpoint, region_of
+from spark_dynamo.aws.embedded_server import Announcement, announce, find_announcement
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.local.dynoxide_engine import DynoxideEngine, find_dynoxide

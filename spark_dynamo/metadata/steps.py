@@ -16,7 +16,7 @@ import orjson
 from spark_dynamo.aws.attempts import Attempts
 from spark_dynamo.aws.batch_write import BatchWriter, Entry
 from spark_dynamo.aws.failures import Cancellation, cancellations, failed_condition
-from spark_dynamo.aws.flight import Flight, consumed_write_units
+from spark_dynamo.aws.in_flight import Flight, consumed_write_units
 from spark_dynamo.aws.pages import KEYS_PER_REQUEST, Chain, consumed_units, fetch_pages, returned_items
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import TableDescription

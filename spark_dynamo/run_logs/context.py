@@ -12,10 +12,10 @@ from typing import Any, TypeVar, cast
 
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.metadata.models import LogLevel
-from spark_dynamo.run_logs.defaults import default_run
 from spark_dynamo.run_logs.failures import failure_of
 from spark_dynamo.run_logs.recorder import LEASE_SECONDS
 from spark_dynamo.run_logs.run import Run, watch_for_termination
+from spark_dynamo.run_logs.session_runs import default_run
 from spark_dynamo.run_logs.settings import RunSettings
 
 __all__ = ["current_run", "pipeline_run"]

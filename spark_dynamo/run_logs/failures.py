@@ -8,7 +8,7 @@ import traceback
 from dataclasses import dataclass
 
 from spark_dynamo.metadata.models import RunStatus
-from spark_dynamo.run_logs.values import text
+from spark_dynamo.run_logs.plain_values import text
 
 __all__ = ["Failure", "failure_of", "is_cancellation", "with_cause"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from spark_dynamo.errors import ValidationError, shorten
 from spark_dynamo.metadata.models import RunMetric
-from spark_dynamo.run_logs.values import text
+from spark_dynamo.run_logs.plain_values import text
 
 __all__ = ["RunMetrics"]
 

@@ -3,7 +3,7 @@
 Of each run only that it has changed is noted, and the thread takes a snapshot when it writes: at once when a run begins or
 ends, else at most every 5 seconds, a large row less often. Open runs are written again before their lease runs out. While
 DynamoDB can't be reached, throttles or refuses, nothing is lost: one warning, then attempts with backoff; what is left when the
-process ends, and the oldest of more than 1,000 ended runs that wait, goes to a local file (see `missed`).
+process ends, and the oldest of more than 1,000 ended runs that wait, goes to a local file (see `spill_file`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ import orjson
 from spark_dynamo.aws.connections import interrupt
 from spark_dynamo.aws.failures import is_transient
 from spark_dynamo.errors import DynamoDBWrapperError, ItemError, RequestFailedError, SchemaError, ValidationError
-from spark_dynamo.run_logs.missed import MissedLogs
-from spark_dynamo.run_logs.others import Others
+from spark_dynamo.run_logs.concurrent_appends import Others
+from spark_dynamo.run_logs.plain_values import LARGEST_LOG, fit
+from spark_dynamo.run_logs.spill_file import MissedLogs
 from spark_dynamo.run_logs.state import OPEN_STATUSES, RunState
 from spark_dynamo.run_logs.store import LEASE, OWNER, Item, RunStore, Stored, lease_text, written_over
-from spark_dynamo.run_logs.values import LARGEST_LOG, fit
 
 __all__ = ["LEASE_SECONDS", "Recorder"]
 

@@ -15,13 +15,13 @@ from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import LogLevel
 from spark_dynamo.run_logs.context import current_run
-from spark_dynamo.run_logs.defaults import default_runs, engine_of
 from spark_dynamo.run_logs.failures import Failure, failure_of
+from spark_dynamo.run_logs.process_outcome import Outcome, is_interactive
 from spark_dynamo.run_logs.reaper import reap
 from spark_dynamo.run_logs.recorder import LEASE_SECONDS
 from spark_dynamo.run_logs.run import Run, watch_for_termination
+from spark_dynamo.run_logs.session_runs import default_runs, engine_of
 from spark_dynamo.run_logs.settings import RunSettings
-from spark_dynamo.run_logs.uncaught import Outcome, is_interactive
 from spark_dynamo.run_logs.watch import is_classic
 
 __all__ = ["RunListener", "register_run_listener"]

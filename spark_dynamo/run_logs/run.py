@@ -31,12 +31,12 @@ from spark_dynamo.run_logs.events import (
     TableWritten,
 )
 from spark_dynamo.run_logs.failures import Failure, failure_of
+from spark_dynamo.run_logs.plain_values import text
 from spark_dynamo.run_logs.process import before_exit, close_recorders, recorder_for
+from spark_dynamo.run_logs.process_outcome import is_idle
 from spark_dynamo.run_logs.signals import TermSignal
 from spark_dynamo.run_logs.state import RunState
 from spark_dynamo.run_logs.store import RunStore
-from spark_dynamo.run_logs.uncaught import is_idle
-from spark_dynamo.run_logs.values import text
 from spark_dynamo.run_logs.watch import Watch, is_classic, session_of, watch_of
 from spark_dynamo.telemetry import run_metric
 
@@ -137,7 +137,7 @@ class Run:
 
     def to_openlineage(self, *, namespace: str | None = None) -> dict[str, Any]:
         """The run as of now as a RunEvent of OpenLineage, see `sd.to_openlineage`."""
-        from spark_dynamo.run_logs.report.openlineage import to_openlineage
+        from spark_dynamo.run_logs.openlineage import to_openlineage
 
         return to_openlineage(self.snapshot(), namespace=namespace)
 

@@ -15,9 +15,9 @@ from spark_dynamo.config.layers import known_secrets
 from spark_dynamo.errors import ConfigurationError, shorten
 from spark_dynamo.errors.masking import masked, secrets_of
 from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus
+from spark_dynamo.run_logs.plain_values import plain, text
 from spark_dynamo.run_logs.recorder import LEASE_SECONDS
 from spark_dynamo.run_logs.run import PARENT_TAG, Run
-from spark_dynamo.run_logs.values import plain, text
 
 __all__ = ["PARENT_PIPELINE_TAG", "PARENT_TAG", "RunSettings"]
 

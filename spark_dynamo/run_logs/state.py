@@ -33,7 +33,7 @@ from spark_dynamo.run_logs.events import (
     TableWritten,
 )
 from spark_dynamo.run_logs.metrics import RunMetrics
-from spark_dynamo.run_logs.values import plain, text
+from spark_dynamo.run_logs.plain_values import plain, text
 
 __all__ = ["LEFT_OPEN", "OPEN_STATUSES", "RunState"]
 

@@ -21,9 +21,9 @@ import orjson
 from spark_dynamo.aws.answers import check_answer
 from spark_dynamo.aws.client import Connection, dynamodb_client
 from spark_dynamo.aws.failures import explain, failed_condition
+from spark_dynamo.aws.fast_requests import sender
 from spark_dynamo.aws.pages import Chain, fetch_in_turn
 from spark_dynamo.aws.requests import Requests
-from spark_dynamo.aws.sending import sender
 from spark_dynamo.aws.tables import describe_table
 from spark_dynamo.errors import DynamoDBWrapperError, RequestFailedError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus

@@ -13,8 +13,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spark_dynamo.errors import MigrationError, NewerVersionError
-from spark_dynamo.wire.native import to_attribute, to_attributes, to_values
-from spark_dynamo.wire.same import is_same
+from spark_dynamo.wire.equality import is_same
+from spark_dynamo.wire.python_values import to_attribute, to_attributes, to_values
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pyspark.sql.types import StructField, StructType
 
 from spark_dynamo.errors import OptionError
-from spark_dynamo.source.option_table import OPTIONS
+from spark_dynamo.source.options.table import OPTIONS
 
 _KEPT = "dynamodb_options"  # in the metadata of the first field
 _PREFIX = "option."

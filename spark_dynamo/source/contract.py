@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
 from spark_dynamo.errors import OptionError, SchemaMismatchError, nearest
-from spark_dynamo.source.checked import Required
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.write.row_checks import Required
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -16,13 +16,13 @@ import pyarrow as pa
 from spark_dynamo.aws.batch_write import ITEMS_PER_REQUEST, BatchWriter
 from spark_dynamo.aws.budget import Budget
 from spark_dynamo.aws.client import Connection, dynamodb_client
-from spark_dynamo.aws.flight import Flight
-from spark_dynamo.aws.listing import table_identity
+from spark_dynamo.aws.in_flight import Flight
 from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.table_names import table_identity
 from spark_dynamo.aws.tables import DynamoDBClient, TableDescription, describe_table, ensure_table, wait_until_active
 from spark_dynamo.errors import ConfigurationError, TableNotFoundError
-from spark_dynamo.source.item_read import ItemRead
 from spark_dynamo.source.location import Found
+from spark_dynamo.source.read.item_read import ItemRead
 
 __all__ = ["CopyReport", "copy_items", "copy_target"]
 

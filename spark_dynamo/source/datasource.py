@@ -17,13 +17,13 @@ from pyspark.sql.types import StructType
 
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.source.catalog import missing_table, options_in, options_of_creation, with_options, without_options
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from spark_dynamo.source.location import Found
-    from spark_dynamo.source.write_plan import WritePlan
+    from spark_dynamo.source.write.plan import WritePlan
 
 # What a read or write needs to know of the world is imported inside the methods: they run once, on the driver's side, but
 # every worker of Spark that touches this class imports this module.
@@ -52,7 +52,7 @@ class DynamoDataSource(DataSource):
 
     def schema(self) -> StructType:
         """The schema of a read that was given none: a metadata table's comes from its model, another is inferred."""
-        from spark_dynamo.source.schemas import full_schema, projected_schema
+        from spark_dynamo.source.read.schemas import full_schema, projected_schema
 
         options = self._parsed = self._parsed or SourceOptions(self._given)
         self._full_schema = full_schema(options, self._find)
@@ -61,7 +61,7 @@ class DynamoDataSource(DataSource):
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """A reader of the items that `filter` asks for, by GetItem, Query or a parallel Scan."""
-        from spark_dynamo.source.plan import plan_read
+        from spark_dynamo.source.read.planner import plan_read
 
         if self._parsed is None:
             kept = options_in(schema)
@@ -84,19 +84,19 @@ class DynamoDataSource(DataSource):
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
         """A writer of frames of that schema; the table is created first where that is asked for."""
-        from spark_dynamo.source.writer import ItemWriter
+        from spark_dynamo.source.write.writer import ItemWriter
 
         return ItemWriter(self._plan_write(schema, overwrite))
 
     def streamWriter(self, schema: StructType, overwrite: bool) -> DataSourceStreamWriter:  # noqa: N802 - Spark's name
         """A writer of epochs; `overwrite` is output mode `complete`, in which the table holds exactly the last result."""
-        from spark_dynamo.source.stream_writer import ItemStreamWriter
+        from spark_dynamo.source.write.stream_writer import ItemStreamWriter
 
         return ItemStreamWriter(self._plan_write(schema, overwrite))
 
     def _plan_write(self, schema: StructType, overwrite: bool) -> WritePlan:
-        from spark_dynamo.source.creation import ensure_target
-        from spark_dynamo.source.write_planner import plan_write
+        from spark_dynamo.source.write.planner import plan_write
+        from spark_dynamo.source.write.table_creation import ensure_target
 
         options = self._parsed
         if options is None:

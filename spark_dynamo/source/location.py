@@ -14,7 +14,7 @@ from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import TableDescription, describe_table
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.config.names import LOGICAL_TABLES
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Arrow's JSON reader parses a page with an explicit schema of the page's own shape, `Items: list<struct<attribute:
 struct<TAG: ...>>>`; kernels cast what stands behind the tags. An attribute of another type than expected would look like
 a null there, so each column is counted: an attribute that is present without the expected tag is either NULL, which a
-second parse with `NULL: bool` beside the tag confirms, or goes to `reference`, which says what is wrong.
+second parse with `NULL: bool` beside the tag confirms, or goes to `value_reader`, which says what is wrong.
 
 The tree of columns is built once from the schema; the loop over pages only calls it.
 """
@@ -24,10 +24,10 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructFi
 from spark_dynamo.errors import InvalidResponseError, MalformedItemError, SchemaError
 from spark_dynamo.wire import types
 from spark_dynamo.wire.envelope import ENVELOPES, EnvelopeName, Item
+from spark_dynamo.wire.json_tokens import read_objects
 from spark_dynamo.wire.kernels import list_offsets
-from spark_dynamo.wire.names import find_twice
-from spark_dynamo.wire.reference import Misfit, attribute_reader, bare
-from spark_dynamo.wire.structure import read_objects
+from spark_dynamo.wire.repeated_names import find_twice
+from spark_dynamo.wire.value_reader import Misfit, attribute_reader, bare
 
 
 class _NullsSeen(Exception):  # noqa: N818 - a signal, not an error

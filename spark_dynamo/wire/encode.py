@@ -23,8 +23,8 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from spark_dynamo.errors import InvalidItemError, SchemaError
 from spark_dynamo.wire import types
-from spark_dynamo.wire.apart import Apart, BadRow, others
-from spark_dynamo.wire.contents import DEEPEST_NESTING
+from spark_dynamo.wire.good_and_bad_rows import Apart, BadRow, others
+from spark_dynamo.wire.item_limits import DEEPEST_NESTING
 from spark_dynamo.wire.kernels import EMPTY_NAME, EMPTY_SET, Unfit, encode_text, join, list_offsets, refuse
 from spark_dynamo.wire.sizes import refuse_large
 from spark_dynamo.wire.variant.text import variant_text

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_dynamo.errors import InvalidResponseError
-from spark_dynamo.wire.structure import OPENING, Structure, read_objects, structure
+from spark_dynamo.wire.json_tokens import OPENING, Structure, read_objects, structure
 
 EnvelopeName: TypeAlias = Literal["Items", "Responses", "Item"]
 Item: TypeAlias = dict[str, Any]

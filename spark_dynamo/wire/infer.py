@@ -1,6 +1,6 @@
 """A sample of items -> a schema that holds them all: what was seen at each place, and the type that follows from it.
 
-What was seen (`seen`) merges in any order to the same; types are chosen at the end only, by this one table.
+What was seen (`sample_counts`) merges in any order to the same; types are chosen at the end only, by this one table.
 
 | seen at one place, NULLs aside | Spark type |
 |---|---|
@@ -62,7 +62,7 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.wire import types
-from spark_dynamo.wire.seen import AttributeValue, Fields, Place
+from spark_dynamo.wire.sample_counts import AttributeValue, Fields, Place
 
 _DIGITS = 38  # of Spark's widest decimal
 _USUAL_SCALE = 18

@@ -16,15 +16,15 @@ from pyspark.sql.types import BinaryType, DataType, StringType, StructField, Str
 
 from spark_dynamo.errors import InvalidItemError, MalformedItemError, SchemaError, shorten
 from spark_dynamo.wire import types
-from spark_dynamo.wire.apart import Apart, BadRow, Rows, others
-from spark_dynamo.wire.attributes import doubtful_places
-from spark_dynamo.wire.contents import TOO_DEEP, check_contents, doubtful_contents
 from spark_dynamo.wire.envelope import ENVELOPES, EnvelopeName
+from spark_dynamo.wire.good_and_bad_rows import Apart, BadRow, Rows, others
+from spark_dynamo.wire.item_limits import TOO_DEEP, check_contents, doubtful_contents
+from spark_dynamo.wire.json_shape_check import doubtful_places
+from spark_dynamo.wire.json_tokens import read_objects, structure
 from spark_dynamo.wire.kernels import EMPTY_NAME, Unfit, check_utf8
-from spark_dynamo.wire.names import NAME_TWICE, doubtful_names, find_twice
-from spark_dynamo.wire.reference import bare
+from spark_dynamo.wire.repeated_names import NAME_TWICE, doubtful_names, find_twice
 from spark_dynamo.wire.sizes import LARGEST_ITEM, refuse_large
-from spark_dynamo.wire.structure import read_objects, structure
+from spark_dynamo.wire.value_reader import bare
 from spark_dynamo.wire.variant import encode_variant
 from spark_dynamo.wire.variant.shape import shape_problem
 from spark_dynamo.wire.variant.text import variant_text

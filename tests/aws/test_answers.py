@@ -17,10 +17,10 @@ from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.answers import CorruptAnswerError
 from spark_dynamo.aws.batch_write import BatchWriter
 from spark_dynamo.aws.client import dynamodb_client
-from spark_dynamo.aws.flight import Flight
-from spark_dynamo.aws.listing import list_tables
+from spark_dynamo.aws.in_flight import Flight
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.single_write import SingleWriter
+from spark_dynamo.aws.table_names import list_tables
 from spark_dynamo.aws.tables import describe_table
 from spark_dynamo.aws.transactions import TransactionWriter
 from spark_dynamo.errors import (

@@ -16,7 +16,7 @@ import pytest
 from spark_dynamo.aws import flight as flight_module
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.batch_write import BatchWriter
-from spark_dynamo.aws.flight import FEWEST, MOST, Flight, Limit, consumed_write_units, write_units
+from spark_dynamo.aws.in_flight import FEWEST, MOST, Flight, Limit, consumed_write_units, write_units
 from spark_dynamo.aws.requests import Requests, Stopped
 from spark_dynamo.errors import UnwrittenItemsError
 from tests.servers.scripted import Reply, ScriptedServer, refusal, scripted_server

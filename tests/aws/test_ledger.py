@@ -22,9 +22,9 @@ import pytest
 from spark_dynamo.aws.batch_write import BatchWriter
 from spark_dynamo.aws.budget import write_budget
 from spark_dynamo.aws.client import Connection
-from spark_dynamo.aws.flight import Flight
-from spark_dynamo.aws.ledger import Clock, Ledger
+from spark_dynamo.aws.in_flight import Flight
 from spark_dynamo.aws.requests import Requests, Stopped
+from spark_dynamo.aws.shared_budget import Clock, Ledger
 from spark_dynamo.errors import OptionError
 from tests.servers.replay import TABLE, replay_server
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from spark_dynamo.aws.client import Connection, dynamodb_client
-from spark_dynamo.aws.once import once_per_process
+from spark_dynamo.aws.per_process import once_per_process
 
 
 def test_many_threads_make_one() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from spark_dynamo.aws.client import Connection, dynamodb_client
-from spark_dynamo.aws.listing import list_tables
 from spark_dynamo.aws.requests import Requests
+from spark_dynamo.aws.table_names import list_tables
 from spark_dynamo.errors import AccessDeniedError
 from tests.aws.test_sending import STS, Received, Wire, ok, wire_server
 

@@ -16,7 +16,7 @@ import pytest
 
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.batch_write import BatchWriter
-from spark_dynamo.aws.flight import Flight
+from spark_dynamo.aws.in_flight import Flight
 from spark_dynamo.aws.pages import Chain, fetch_pages
 from spark_dynamo.aws.requests import Backoff, Counts, Requests, Stopped
 from spark_dynamo.errors import (

@@ -28,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_dynamo.aws.client import RAW_OPERATIONS, Connection, raw_client
-from spark_dynamo.aws.sending import Sender, sender
+from spark_dynamo.aws.fast_requests import Sender, sender
 from tests.conftest import Server
 
 pytestmark = pytest.mark.server

@@ -13,7 +13,7 @@ import pytest
 
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.batch_write import DELETE, PUT, BatchWriter
-from spark_dynamo.aws.flight import Flight
+from spark_dynamo.aws.in_flight import Flight
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.single_write import Refused, SingleWriter
 from spark_dynamo.errors import ConditionFailedError, UnwrittenItemsError

@@ -15,15 +15,15 @@ from pyspark.sql.types import StructType
 
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.batch_write import BatchWriter
-from spark_dynamo.aws.flight import Flight
+from spark_dynamo.aws.in_flight import Flight
 from spark_dynamo.aws.pages import Chain, fetch_pages
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.time_limit import _watch
 from spark_dynamo.aws.transactions import TransactionWriter
 from spark_dynamo.errors import ConnectionError, RequestFailedError, TableNotFoundError, UnwrittenItemsError
-from spark_dynamo.source.creation import ensure_target
 from spark_dynamo.source.location import find
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.write.table_creation import ensure_target
 from tests.servers.scripted import Reply, ScriptedServer, refusal, scripted_server
 
 pytestmark = pytest.mark.server

@@ -11,7 +11,7 @@ import pytest
 
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws import transactions
-from spark_dynamo.aws.flight import Flight
+from spark_dynamo.aws.in_flight import Flight
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.transactions import TransactionWriter
 from spark_dynamo.errors import OptionError, RequestFailedError, UnwrittenItemsError

@@ -13,19 +13,19 @@ from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.pages import Chain, fetch_pages, next_key
 from spark_dynamo.aws.requests import Requests
 from spark_dynamo.aws.tables import KeyAttribute
-from spark_dynamo.source.access import Access
 from spark_dynamo.source.datasource import DynamoDataSource
-from spark_dynamo.source.duplicates import SeenKeys
-from spark_dynamo.source.fingerprints import Fingerprints
-from spark_dynamo.source.inference import infer_schema
 from spark_dynamo.source.key_texts import key_texts
 from spark_dynamo.source.location import find
-from spark_dynamo.source.options import SourceOptions
-from spark_dynamo.source.plan import plan_read
-from spark_dynamo.source.reader import TableReader, assemble
-from spark_dynamo.source.write_rows import OperationRows
-from spark_dynamo.source.write_task import slices
-from spark_dynamo.source.writer import ItemWriter
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.read.access import Access
+from spark_dynamo.source.read.inference import infer_schema
+from spark_dynamo.source.read.planner import plan_read
+from spark_dynamo.source.read.reader import TableReader, assemble
+from spark_dynamo.source.write.duplicates import SeenKeys
+from spark_dynamo.source.write.key_hashes import Fingerprints
+from spark_dynamo.source.write.rows import OperationRows
+from spark_dynamo.source.write.task import slices
+from spark_dynamo.source.write.writer import ItemWriter
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
 from tests.benchmarks.items import KEYS, SCHEMA, batches

@@ -20,7 +20,7 @@ from spark_dynamo.cli import app
 from spark_dynamo.commands.options import Place, config_from
 from spark_dynamo.config import ENVIRONMENT_VARIABLES, ConfigurationOverrideWarning, DynamoDBConfig
 from spark_dynamo.errors import ConfigurationError
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
 HIDDEN = "the-hidden-text"

@@ -17,7 +17,7 @@ from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.errors.masking import STARS, masked, masked_text
 from spark_dynamo.metadata.models import PipelineConfig, TableConfig
 from spark_dynamo.run_logs.settings import RunSettings
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
 
 HIDDEN = "a+hidden/text"
 NAMES = [

@@ -17,11 +17,11 @@ from spark_dynamo.predicates.evaluate import mask
 from spark_dynamo.predicates.parse import parse_predicate
 from spark_dynamo.predicates.tree import And, Or
 from spark_dynamo.predicates.words import words
-from spark_dynamo.source.explain import plan_of
-from spark_dynamo.source.item_filter import ItemFilter
 from spark_dynamo.source.location import Found
-from spark_dynamo.source.options import SourceOptions
-from spark_dynamo.source.plan import plan_read
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.read.explain import plan_of
+from spark_dynamo.source.read.item_filter import ItemFilter
+from spark_dynamo.source.read.planner import plan_read
 from tests.tiers import quick
 
 SCHEMA = (

@@ -18,10 +18,10 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
+from spark_dynamo.reports.status import trouble
 from spark_dynamo.run_logs.classic.watch import ClassicWatch
 from spark_dynamo.run_logs.context import pipeline_run
 from spark_dynamo.run_logs.process import close_recorders
-from spark_dynamo.run_logs.report.standing import trouble
 from spark_dynamo.run_logs.run import Run
 from spark_dynamo.schema.fingerprint import fingerprint
 from tests.conftest import Server

@@ -18,8 +18,8 @@ import pytest
 from spark_dynamo.aws.client import Connection
 from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunStatus
 from spark_dynamo.metadata.repositories import PipelineRunLogsRepository
+from spark_dynamo.run_logs.concurrent_appends import Others
 from spark_dynamo.run_logs.events import Checked, Ended, Event, Logged, StageEnded, StageStarted
-from spark_dynamo.run_logs.others import Others
 from spark_dynamo.run_logs.reaper import reap
 from spark_dynamo.run_logs.recorder import Recorder
 from spark_dynamo.run_logs.state import RunState

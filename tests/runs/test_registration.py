@@ -19,9 +19,9 @@ from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
 from spark_dynamo.run_logs.context import current_run, pipeline_run
 from spark_dynamo.run_logs.process import close_recorders
+from spark_dynamo.run_logs.process_outcome import Outcome
 from spark_dynamo.run_logs.registration import register_run_listener
 from spark_dynamo.run_logs.run import Run
-from spark_dynamo.run_logs.uncaught import Outcome
 from tests.conftest import Server
 from tests.runs.tables import RunTable, run_table
 from tests.servers.spark_driver import CONFIG

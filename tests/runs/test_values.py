@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr
 
 from spark_dynamo.metadata.models import LogLevel, PipelineRunLog, RunStatus, StageInfo
 from spark_dynamo.run_logs.failures import failure_of
-from spark_dynamo.run_logs.values import LARGEST_LOG, fit, plain, text
+from spark_dynamo.run_logs.plain_values import LARGEST_LOG, fit, plain, text
 from spark_dynamo.wire.sizes import item_size
 from tests.runs.tables import ITEMS
 

@@ -30,9 +30,9 @@ from pyspark.sql.types import (
 from spark_dynamo.aws.client import raw_client
 from spark_dynamo.aws.tables import Index, KeyAttribute, TableDescription, describe_table
 from spark_dynamo.errors import InvalidItemError, SchemaError
-from spark_dynamo.source.checked import Checks, Required, check_index_types, check_key_values, null_rows
-from spark_dynamo.wire.apart import Apart
+from spark_dynamo.source.write.row_checks import Checks, Required, check_index_types, check_key_values, null_rows
 from spark_dynamo.wire.encode import ItemEncoder
+from spark_dynamo.wire.good_and_bad_rows import Apart
 from spark_dynamo.wire.items import RawItemEncoder
 from spark_dynamo.wire.types import arrow_schema
 from spark_dynamo.wire.variant import encode_variant

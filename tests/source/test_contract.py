@@ -17,9 +17,9 @@ from pyspark.sql.types import ArrayType, MapType, StringType, StructField, Struc
 from spark_dynamo.errors import OptionError, SchemaError, SchemaMismatchError
 from spark_dynamo.metadata.models import PipelineConfig
 from spark_dynamo.schema.bridge import struct_type
-from spark_dynamo.source.checked import Required
 from spark_dynamo.source.contract import Contract, contract
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.write.row_checks import Required
 
 
 class Line(BaseModel):
@@ -206,9 +206,9 @@ def test_a_model_without_a_schema() -> None:
 def test_workers_do_without_pydantic(python: Callable[..., Any]) -> None:
     code = """
 import pickle, sys
-from spark_dynamo.source.checked import Checks, Required
+from spark_dynamo.source.write.row_checks import Checks, Required
 from spark_dynamo.source.contract import Contract
-from spark_dynamo.source.rejects import Destination
+from spark_dynamo.source.write.rejects import Destination
 pickle.loads(pickle.dumps((Required("a[]", ("a", None)), Destination.parse("badItems", "s3://lake/x"))))
 print([name for name in ("pydantic", "pandas", "moto", "rich", "sqlglot") if name in sys.modules])
 """

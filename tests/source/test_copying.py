@@ -31,7 +31,7 @@ from spark_dynamo.wire.actions import ActionEncoder
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.encode import ItemEncoder
 from spark_dynamo.wire.infer import Inference, infer_types
-from spark_dynamo.wire.seen import Fields
+from spark_dynamo.wire.sample_counts import Fields
 from tests.conftest import Server
 from tests.wire.strategies import (
     ODD_NAMES,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import spark_dynamo as sd
-from spark_dynamo.aws.listing import ttl_attribute
+from spark_dynamo.aws.table_names import ttl_attribute
 from spark_dynamo.aws.tables import Index, KeyAttribute, TableDescription, describe_table
 from tests.conftest import Server
 

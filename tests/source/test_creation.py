@@ -13,9 +13,9 @@ from pyspark.sql.types import ArrayType, StringType, StructType
 from spark_dynamo.aws.client import dynamodb_client
 from spark_dynamo.aws.tables import Index, KeyAttribute, create_table, describe_table, wait_until_active
 from spark_dynamo.errors import ConfigurationError, OptionError, RequestFailedError, SchemaError
-from spark_dynamo.source.creation import ensure_target
-from spark_dynamo.source.index_specs import IndexSpec, parse_indexes
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.index_specs import IndexSpec, parse_indexes
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.write.table_creation import ensure_target
 from tests.conftest import Server
 from tests.servers.scripted import Reply, ScriptedServer, refusal, scripted_server
 

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import spark_dynamo.source.duplicates
-import spark_dynamo.source.fingerprints
 import spark_dynamo.source.key_texts
+import spark_dynamo.source.write.duplicates
+import spark_dynamo.source.write.key_hashes
 from spark_dynamo.errors import DynamoDBWrapperError
-from spark_dynamo.source.duplicates import SeenKeys
-from spark_dynamo.source.fingerprints import Fingerprints, KeptKeys, found_in
 from spark_dynamo.source.key_texts import plain_numbers
+from spark_dynamo.source.write.duplicates import SeenKeys
+from spark_dynamo.source.write.key_hashes import Fingerprints, KeptKeys, found_in
 
 # few keys, so that they meet often; they differ in what a careless hash would miss: order, length, zero bytes
 keys = st.one_of(
@@ -120,11 +120,13 @@ def test_keys_that_share_their_first_bits_are_told_apart() -> None:
     run = (np.array([1, same, same, same, same + 1], np.uint64), np.array([1, 5, 3, 9, 2], np.uint64))
     high, low = np.array([same, same, same, same + 1], np.uint64), np.array([3, 9, 4, 2], np.uint64)
     assert found_in(run, high, low).tolist() == [True, True, False, True]
-    file = spark_dynamo.source.duplicates._RunFile(bytes(16))
+    file = spark_dynamo.source.write.duplicates._RunFile(bytes(16))
     file.append(run)
     file.append((np.array([0], np.uint64), np.array([0], np.uint64)))
     assert file.found(high, low).tolist() == [True, True, False, True]
-    order = spark_dynamo.source.duplicates._order(np.array([7, 7, 7, 1], np.uint64), np.array([2, 1, 2, 9], np.uint64))
+    order = spark_dynamo.source.write.duplicates._order(
+        np.array([7, 7, 7, 1], np.uint64), np.array([2, 1, 2, 9], np.uint64)
+    )
     assert order.tolist() == [3, 1, 0, 2]
 
 

@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from spark_dynamo.aws.tables import Index, KeyAttribute
-from spark_dynamo.source.access import Access
 from spark_dynamo.source.location import find
-from spark_dynamo.source.options import SourceOptions
-from spark_dynamo.source.plan import plan_read
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.read.access import Access
+from spark_dynamo.source.read.planner import plan_read
 from tests.conftest import Server
 
 DDL = (
@@ -173,7 +173,7 @@ def test_many_keys_are_read_in_batches(local_server: Server, schema: StructType)
 def test_the_log_of_each_task_tells_what_its_requests_took(
     runs: tuple[Server, str], schema: StructType, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "spark_dynamo.source.reader"):
+    with caplog.at_level(logging.INFO, "spark_dynamo.source.read.reader"):
         access, rows = read(*runs, schema, filter="pipeline = 'a'")
     (record,) = caplog.records
     told = vars(record)

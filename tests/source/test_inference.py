@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType, VariantType
 
 import spark_dynamo as sd
-import spark_dynamo.source.inference
+import spark_dynamo.source.read.inference
 from spark_dynamo.aws.tables import Index, KeyAttribute, create_table
 from spark_dynamo.config import physical_table_name
 from spark_dynamo.errors import AccessDeniedError, InvalidResponseError, OptionError, TableNotFoundError

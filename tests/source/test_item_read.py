@@ -14,8 +14,8 @@ from pyspark.sql.types import StringType, StructField, StructType
 from spark_dynamo.aws.tables import Index, KeyAttribute
 from spark_dynamo.errors import OptionError
 from spark_dynamo.predicates.condition import parse_condition
-from spark_dynamo.source.item_read import ItemRead, plan_items
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.read.item_read import ItemRead, plan_items
 from tests.conftest import Server
 
 NUMBERS = (

@@ -13,7 +13,7 @@ from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.metadata.models import PipelineConfig, PipelineRunLog, StageInfo
 from spark_dynamo.metadata.tables import create_tables
 from spark_dynamo.schema.bridge import struct_type
-from spark_dynamo.source.explain import explain_read
+from spark_dynamo.source.read.explain import explain_read
 from tests.conftest import Server
 
 ANYTHING = {

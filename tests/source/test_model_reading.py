@@ -19,9 +19,9 @@ from spark_dynamo.aws.tables import Index, KeyAttribute
 from spark_dynamo.errors import MigrationError, NewerVersionError, OptionError, SchemaError
 from spark_dynamo.schema.bridge import struct_type
 from spark_dynamo.source.datasource import DynamoDataSource
-from spark_dynamo.source.explain import explain_read
-from spark_dynamo.source.reader import TableReader
-from spark_dynamo.source.upgrading import UpgradingDecoder, Versions
+from spark_dynamo.source.read.explain import explain_read
+from spark_dynamo.source.read.reader import TableReader
+from spark_dynamo.source.upgrade.decoder import UpgradingDecoder, Versions
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.envelope import EnvelopeName
 from tests.conftest import Server

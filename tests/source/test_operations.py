@@ -16,8 +16,8 @@ from pyspark.sql.types import ArrayType, StringType, StructType
 
 from spark_dynamo.aws.tables import KeyAttribute, describe_table
 from spark_dynamo.errors import ConfigurationError, InvalidItemError, OptionError, SchemaError
-from spark_dynamo.source.creation import ensure_target
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.write.table_creation import ensure_target
 from spark_dynamo.wire.items import item_schema
 from spark_dynamo.wire.types import VARIANT
 from spark_dynamo.wire.variant import encode_variant

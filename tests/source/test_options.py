@@ -11,10 +11,10 @@ import pytest
 
 from spark_dynamo.errors import ConfigurationError, OptionError
 from spark_dynamo.source import other_names
-from spark_dynamo.source.explain import explain_read
-from spark_dynamo.source.inference import infer_schema
-from spark_dynamo.source.option_table import OPTIONS
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
+from spark_dynamo.source.options.table import OPTIONS
+from spark_dynamo.source.read.explain import explain_read
+from spark_dynamo.source.read.inference import infer_schema
 
 SECRET = "s3cr3t-value"
 

@@ -17,18 +17,18 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.types import StructField, StructType
 
-import spark_dynamo.source.overwrite
+import spark_dynamo.source.write.overwrite
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.requests import Counts
 from spark_dynamo.aws.tables import KeyAttribute, TableDescription, describe_table
 from spark_dynamo.errors import AccessDeniedError, DynamoDBWrapperError, OptionError, RequestFailedError
-from spark_dynamo.source.duplicates import SeenKeys
-from spark_dynamo.source.fingerprints import Fingerprints
-from spark_dynamo.source.kept import Kept
 from spark_dynamo.source.key_texts import key_texts
-from spark_dynamo.source.overwrite import UNCONFIRMED_ITEMS, Deleted, check_confirmation, delete_others
-from spark_dynamo.wire.same import canonical_texts
+from spark_dynamo.source.write.duplicates import SeenKeys
+from spark_dynamo.source.write.kept_rows import Kept
+from spark_dynamo.source.write.key_hashes import Fingerprints
+from spark_dynamo.source.write.overwrite import UNCONFIRMED_ITEMS, Deleted, check_confirmation, delete_others
+from spark_dynamo.wire.equality import canonical_texts
 from tests.conftest import Server
 from tests.servers.faulty import faulty_server, sometimes
 from tests.servers.scripted import Reply, refusal, scripted_server
@@ -396,7 +396,7 @@ def test_the_log_tells_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             told.set()
 
-    logger = logging.getLogger("spark_dynamo.source.overwrite")
+    logger = logging.getLogger("spark_dynamo.source.write.overwrite")
     listener = Listener()
     logger.addHandler(listener)
     try:
@@ -409,4 +409,4 @@ def test_the_log_tells_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def _reported() -> Any:
-    return spark_dynamo.source.overwrite._reported(Counts(items=7_000), Counts(items=12), TABLE, every=0.01)
+    return spark_dynamo.source.write.overwrite._reported(Counts(items=7_000), Counts(items=12), TABLE, every=0.01)

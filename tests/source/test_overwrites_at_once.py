@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 from spark_dynamo.aws.tables import Index, KeyAttribute
 from spark_dynamo.errors import OverwriteConflictError
 from spark_dynamo.source.datasource import DynamoDataSource
-from spark_dynamo.source.writer import ItemWriter
+from spark_dynamo.source.write.writer import ItemWriter
 from tests.conftest import Server
 from tests.servers.faulty import Fault, Request, faulty_server
 from tests.servers.turns import Chooser, operation_of, take_turns

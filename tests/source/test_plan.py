@@ -9,7 +9,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType, Tim
 
 from spark_dynamo.aws.tables import Index, KeyAttribute
 from spark_dynamo.errors import OptionError, SchemaError
-from spark_dynamo.source.explain import ReadPlan, explain_read
+from spark_dynamo.source.read.explain import ReadPlan, explain_read
 from tests.conftest import Server
 
 SCHEMA = StructType(

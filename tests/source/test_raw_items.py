@@ -14,7 +14,7 @@ from pyspark.sql.types import LongType, StringType, StructType, VariantType
 
 from spark_dynamo.aws.client import raw_client
 from spark_dynamo.errors import DuplicateKeyError, InvalidItemError, SchemaError
-from spark_dynamo.source.writer import ItemWriter
+from spark_dynamo.source.write.writer import ItemWriter
 from spark_dynamo.wire.items import ItemDecoder, RawItemEncoder, check_item_schema, item_schema
 from tests.conftest import Server
 from tests.wire.strategies import canonical, to_boto

@@ -23,11 +23,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, DoubleType, StringType, StructType
 
-from spark_dynamo.aws.objects import s3_client
+from spark_dynamo.aws.s3 import s3_client
 from spark_dynamo.aws.single_write import Refused
 from spark_dynamo.errors import InvalidItemError, OptionError
-from spark_dynamo.source.reject_lines import item_of_line, line_of_bad_row, line_of_refusal
-from spark_dynamo.source.rejects import _MARK, Destination, Rejects
+from spark_dynamo.source.write.reject_lines import item_of_line, line_of_bad_row, line_of_refusal
+from spark_dynamo.source.write.rejects import _MARK, Destination, Rejects
 from spark_dynamo.wire.encode import ItemEncoder
 from spark_dynamo.wire.items import RawItemEncoder
 from spark_dynamo.wire.sizes import LARGEST_ITEM, item_size

@@ -13,7 +13,7 @@ from spark_dynamo.aws.client import Connection
 from spark_dynamo.config import DynamoDBConfig
 from spark_dynamo.source.datasource import DynamoDataSource
 from spark_dynamo.source.location import connection
-from spark_dynamo.source.options import SourceOptions
+from spark_dynamo.source.options.source_options import SourceOptions
 from tests.conftest import Server
 
 SECRETS = {"accessKeyId": "AKIAHIDDENKEY", "secretAccessKey": "hidden-secret", "sessionToken": "hidden-token"}

@@ -18,9 +18,9 @@ from spark_dynamo.aws.tables import Index, KeyAttribute
 from spark_dynamo.errors import MigrationError, OptionError, SchemaError
 from spark_dynamo.schema.evolve import migration
 from spark_dynamo.source import upgrade as room
-from spark_dynamo.source.rewriting import rewriting
-from spark_dynamo.source.upgrade import UpgradeReport, upgrade_table
-from spark_dynamo.wire.same import is_done
+from spark_dynamo.source.upgrade.conditional_update import rewriting
+from spark_dynamo.source.upgrade.table import UpgradeReport, upgrade_table
+from spark_dynamo.wire.equality import is_done
 from tests.conftest import Server
 from tests.servers.faulty import faulty_server, sometimes
 from tests.source.test_model_reading import BAD, ROWS, VERSIONS, comparable, read
@@ -198,7 +198,7 @@ def test_a_run_that_is_killed_is_taken_up_again(local_server: Server) -> None:
     table = filled(local_server)
     code = f"""
 import json, os, sys
-from spark_dynamo.source.upgrade import upgrade_table
+from spark_dynamo.source.upgrade.table import upgrade_table
 from tests.source import versioned
 from spark_dynamo.schema.evolve import migrations_of
 count = 0

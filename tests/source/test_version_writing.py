@@ -14,7 +14,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from spark_dynamo.errors import ConditionFailedError, InvalidItemError, OptionError, SchemaError, SchemaMismatchError
 from spark_dynamo.schema.bridge import struct_type
-from spark_dynamo.source.written import Written
+from spark_dynamo.source.write.written import Written
 from spark_dynamo.wire.types import arrow_schema
 from tests.conftest import Server
 from tests.source.test_model_reading import ROWS, VERSIONS, comparable, read

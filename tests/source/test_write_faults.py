@@ -17,9 +17,9 @@ import pytest
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws import transactions
 from spark_dynamo.errors import RequestFailedError
-from spark_dynamo.source.write_plan import WritePlan
-from spark_dynamo.source.write_task import WriteTask
-from spark_dynamo.source.written import Written
+from spark_dynamo.source.write.plan import WritePlan
+from spark_dynamo.source.write.task import WriteTask
+from spark_dynamo.source.write.written import Written
 from tests.conftest import Server
 from tests.servers.faulty import FaultyServer, Request, every, faulty_server, honest, sometimes
 from tests.source import write_model as model

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from spark_dynamo.errors import ConditionFailedError, DuplicateKeyError, InvalidItemError
-from spark_dynamo.source.written import Written
+from spark_dynamo.source.write.written import Written
 from tests.conftest import Server
 from tests.source import write_model as model
 from tests.source.write_model import BY_COLUMN, CONDITIONS, SCHEMA, Options, Outcome, Row, Table

@@ -21,7 +21,7 @@ from spark_dynamo.errors import (
 )
 from spark_dynamo.metadata.tables import create_tables
 from spark_dynamo.source.datasource import DynamoDataSource
-from spark_dynamo.source.writer import ItemWriter
+from spark_dynamo.source.write.writer import ItemWriter
 from tests.conftest import Server
 from tests.servers.faulty import faulty_server
 

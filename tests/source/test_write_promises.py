@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType, YearMonthIntervalType
 from spark_dynamo.aws.tables import Index, KeyAttribute, describe_table
 from spark_dynamo.errors import ConditionFailedError, OptionError, SchemaError, TableNotFoundError, UnwrittenItemsError
 from spark_dynamo.source.datasource import DynamoDataSource
-from spark_dynamo.source.written import Written
+from spark_dynamo.source.write.written import Written
 from spark_dynamo.wire.items import item_schema
 from spark_dynamo.wire.types import arrow_schema
 from tests.conftest import Server

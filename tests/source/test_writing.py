@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from spark_dynamo.errors import DuplicateKeyError, InvalidItemError
-from spark_dynamo.source.written import Written
+from spark_dynamo.source.write.written import Written
 from tests.conftest import Server
 from tests.tiers import quick
 

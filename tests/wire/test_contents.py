@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_dynamo.aws.client import raw_client
-from spark_dynamo.wire.attributes import doubtful_places
-from spark_dynamo.wire.contents import DEEPEST_NESTING, check_contents, doubtful_contents
-from spark_dynamo.wire.structure import structure
+from spark_dynamo.wire.item_limits import DEEPEST_NESTING, check_contents, doubtful_contents
+from spark_dynamo.wire.json_shape_check import doubtful_places
+from spark_dynamo.wire.json_tokens import structure
 from spark_dynamo.wire.variant import encode_variant
 from spark_dynamo.wire.variant.text import variant_text
 from tests.conftest import Server

@@ -29,8 +29,8 @@ from pyspark.sql.types import (
 
 from spark_dynamo.errors import InvalidResponseError, MalformedItemError, SchemaError, shorten
 from spark_dynamo.wire.decode import PageDecoder
-from spark_dynamo.wire.reference import Misfit, attribute_reader
 from spark_dynamo.wire.types import arrow_schema
+from spark_dynamo.wire.value_reader import Misfit, attribute_reader
 from tests.wire.strategies import ODD_NAMES, deserialized, items, meant, pages, schemas, seen, structs, tag_of
 
 SET = {"dynamodb": "SS"}

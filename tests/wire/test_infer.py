@@ -30,7 +30,7 @@ from pyspark.sql.types import (
 from spark_dynamo.errors import MalformedItemError
 from spark_dynamo.wire.decode import PageDecoder
 from spark_dynamo.wire.infer import Inference, infer_types, show_attribute
-from spark_dynamo.wire.seen import MOST_FIELDS, Fields, Place
+from spark_dynamo.wire.sample_counts import MOST_FIELDS, Fields, Place
 from spark_dynamo.wire.variant.shape import NO_VALUE
 from tests.wire.strategies import (
     ODD_NUMBERS,

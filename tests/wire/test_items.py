@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_dynamo.errors import InvalidItemError, InvalidResponseError, MalformedItemError
-from spark_dynamo.wire.contents import check_contents
+from spark_dynamo.wire.item_limits import check_contents
 from spark_dynamo.wire.items import ItemDecoder, RawItemEncoder, item_schema
-from spark_dynamo.wire.names import NAME_TWICE, doubtful_names, find_twice
-from spark_dynamo.wire.structure import structure
+from spark_dynamo.wire.json_tokens import structure
+from spark_dynamo.wire.repeated_names import NAME_TWICE, doubtful_names, find_twice
 from spark_dynamo.wire.types import VARIANT, arrow_schema
 from spark_dynamo.wire.variant import decode_variant, encode_variant
 from spark_dynamo.wire.variant.shape import NO_VALUE, shape_problem

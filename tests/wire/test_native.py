@@ -11,7 +11,7 @@ import pytest
 from boto3.dynamodb.types import Binary, TypeDeserializer
 from hypothesis import given
 
-from spark_dynamo.wire.native import to_attribute, to_attributes, to_python
+from spark_dynamo.wire.python_values import to_attribute, to_attributes, to_python
 from tests.wire.strategies import any_attributes, canonical, to_boto
 
 

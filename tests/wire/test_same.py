@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_dynamo.wire.same import canonical_texts, is_done, is_same, is_same_item
+from spark_dynamo.wire.equality import canonical_texts, is_done, is_same, is_same_item
 
 Value = dict[str, Any]
 

@@ -28,8 +28,8 @@ from spark_dynamo.metadata.zones import shown, taken, taken_model
 from spark_dynamo.schema.attributes import Attribute
 from spark_dynamo.schema.evolve import VERSION
 from spark_dynamo.timezones import utcnow
-from spark_dynamo.wire.native import to_python
-from spark_dynamo.wire.same import is_done, is_same
+from spark_dynamo.wire.equality import is_done, is_same
+from spark_dynamo.wire.python_values import to_python
 
 __all__ = ["Action", "More", "Written", "check", "creation", "deletion", "twice", "updating"]
 

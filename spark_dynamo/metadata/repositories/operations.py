@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from spark_dynamo.errors import ItemNotFoundError
 from spark_dynamo.metadata.codec import Codec
 from spark_dynamo.metadata.expressions import Selection, projected
+from spark_dynamo.metadata.repositories.argument_orders import key_in_two, spelled_also
 from spark_dynamo.metadata.repositories.batches import delete_all, get_all, put_all
 from spark_dynamo.metadata.repositories.calls import operation, paged
 from spark_dynamo.metadata.repositories.described import Described
 from spark_dynamo.metadata.repositories.reading import Bounds, checked_limit, key_condition, read, walk
-from spark_dynamo.metadata.repositories.spellings import key_in_two, spelled_also
 from spark_dynamo.metadata.repositories.writing import create, delete, update
 from spark_dynamo.metadata.steps import Ask, Paged, Steps
 from spark_dynamo.metadata.zones import shown

@@ -12,12 +12,12 @@ from spark_dynamo.errors import ValidationError, shorten
 from spark_dynamo.errors.masking import masked
 from spark_dynamo.metadata.durations import seconds_between
 from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRunLog, RunStatus, StageInfo
+from spark_dynamo.metadata.repositories.argument_orders import pipeline_first, pipeline_second, spelled_also
 from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseDynamoRepository
 from spark_dynamo.metadata.repositories.calls import operation
 from spark_dynamo.metadata.repositories.operations import Operations
 from spark_dynamo.metadata.repositories.reading import Wanted, find
-from spark_dynamo.metadata.repositories.spellings import pipeline_first, pipeline_second, spelled_also
-from spark_dynamo.metadata.repositories.stories import append, attributes_of, end_stage, put_stage
+from spark_dynamo.metadata.repositories.run_updates import append, attributes_of, end_stage, put_stage
 from spark_dynamo.metadata.steps import Steps
 from spark_dynamo.metadata.zones import taken
 from spark_dynamo.timezones import utcnow

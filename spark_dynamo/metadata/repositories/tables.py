@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from spark_dynamo.metadata.models import DataFormat, TableConfig, TableType
+from spark_dynamo.metadata.repositories.argument_orders import spelled_also, type_second
 from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseDynamoRepository
 from spark_dynamo.metadata.repositories.calls import operation
 from spark_dynamo.metadata.repositories.operations import Operations
 from spark_dynamo.metadata.repositories.reading import Wanted, find, scan
-from spark_dynamo.metadata.repositories.spellings import spelled_also, type_second
 from spark_dynamo.metadata.steps import Steps
 from spark_dynamo.timezones import utcnow
 

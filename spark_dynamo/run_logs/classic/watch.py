@@ -25,7 +25,7 @@ from spark_dynamo.run_logs.failures import with_cause
 from spark_dynamo.run_logs.run import Run
 from spark_dynamo.run_logs.watch import nobodys_work
 from spark_dynamo.schema.fingerprint import fingerprint
-from spark_dynamo.source.receipts import Execution, take_receipts, wait_for_receipts, wait_no_more
+from spark_dynamo.source.write.receipts import Execution, take_receipts, wait_for_receipts, wait_no_more
 
 __all__ = ["ClassicWatch"]
 

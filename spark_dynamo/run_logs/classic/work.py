@@ -13,7 +13,7 @@ from spark_dynamo.metadata.models import RunStatus
 from spark_dynamo.run_logs.events import Figures
 from spark_dynamo.run_logs.failures import is_cancellation
 from spark_dynamo.run_logs.run import Run
-from spark_dynamo.source.receipts import Receipt
+from spark_dynamo.source.write.receipts import Receipt
 
 __all__ = ["Key", "Work", "stage_name", "status_of", "streaming_query", "time_of"]
 

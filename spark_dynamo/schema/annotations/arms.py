@@ -15,7 +15,7 @@ from spark_dynamo.errors import shorten
 from spark_dynamo.schema.annotations.attributes import AttributeForm
 from spark_dynamo.schema.annotations.places import Place, name_of
 from spark_dynamo.schema.nodes import Node
-from spark_dynamo.wire.same import is_same
+from spark_dynamo.wire.equality import is_same
 
 __all__ = ["UNFIT", "Arm", "arm_of", "arm_read", "attribute_of_arm", "refuse_change", "told_by"]
 

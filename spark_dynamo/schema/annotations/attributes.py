@@ -14,8 +14,8 @@ from spark_dynamo.schema.annotations.containers import dump_one, load_one
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.wire.encode import column_of_field
 from spark_dynamo.wire.kernels import Unfit
-from spark_dynamo.wire.reference import Misfit, attribute_reader
 from spark_dynamo.wire.types import arrow_type, leaf_of
+from spark_dynamo.wire.value_reader import Misfit, attribute_reader
 
 __all__ = ["AttributeForm"]
 

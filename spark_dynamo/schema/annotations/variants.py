@@ -24,7 +24,7 @@ from spark_dynamo.schema.annotations.leaves import LEAVES, whole_microseconds, w
 from spark_dynamo.schema.annotations.places import Place
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.wire.kernels import EMPTY_NAME, EMPTY_SET, number_problem
-from spark_dynamo.wire.native import to_python
+from spark_dynamo.wire.python_values import to_python
 from spark_dynamo.wire.variant import decode_variant, encode_variant
 
 __all__ = ["any_node", "attribute_of", "dump_variant", "is_any", "load_variant", "value_of"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from spark_dynamo.wire.contents import DEEPEST_NESTING, check_contents
+from spark_dynamo.wire.item_limits import DEEPEST_NESTING, check_contents
 from spark_dynamo.wire.variant.decode import decode_variant
 
 

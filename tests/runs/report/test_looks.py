@@ -19,10 +19,12 @@ from rich.console import Console
 
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import DataQualityResult, PipelineRunLog, RunMetric, RunStatus, StageInfo
-from spark_dynamo.run_logs.report.html import MOST_SHOWN, runs_html, sparkline
-from spark_dynamo.run_logs.report.run_terminal import run_view
-from spark_dynamo.run_logs.report.runs import Runs
-from spark_dynamo.run_logs.report.standing import (
+from spark_dynamo.reports.html import MOST_SHOWN, runs_html, sparkline
+from spark_dynamo.reports.outliers import usual
+from spark_dynamo.reports.rows import pipeline_sums, run_rows
+from spark_dynamo.reports.run_terminal import run_view
+from spark_dynamo.reports.runs import Runs
+from spark_dynamo.reports.status import (
     LOOKS,
     as_lost,
     is_overdue,
@@ -31,9 +33,7 @@ from spark_dynamo.run_logs.report.standing import (
     stage_seconds,
     trouble,
 )
-from spark_dynamo.run_logs.report.table import pipeline_sums, run_rows
-from spark_dynamo.run_logs.report.terminal import runs_text, runs_view
-from spark_dynamo.run_logs.report.usual import usual
+from spark_dynamo.reports.terminal import runs_text, runs_view
 from tests.runs.report.logs import NOW, made, nightly, of_every_kind
 
 PARIS = ZoneInfo("Europe/Paris")

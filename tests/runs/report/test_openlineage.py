@@ -12,8 +12,8 @@ import pytest
 
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import PipelineRunLog, RunMetric, RunStatus
-from spark_dynamo.run_logs.report.openlineage import dataset_name, run_uuid, to_openlineage
-from spark_dynamo.run_logs.report.runs import Runs
+from spark_dynamo.reports.runs import Runs
+from spark_dynamo.run_logs.openlineage import dataset_name, run_uuid, to_openlineage
 from tests.runs.report.logs import made, nightly, of_every_kind
 from tests.runs.report.specification import CORE, Specification
 from tests.runs.report.specification import specification as published

@@ -19,11 +19,11 @@ from matplotlib.text import Text
 
 from spark_dynamo.errors import ConfigurationError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
-from spark_dynamo.run_logs.report.canvas import Picture, drawable
-from spark_dynamo.run_logs.report.runs import Runs
-from spark_dynamo.run_logs.report.standing import LOOKS
-from spark_dynamo.run_logs.report.timeline import timeline
-from spark_dynamo.run_logs.report.trend import duration_points, row_points, trend
+from spark_dynamo.reports.figures import Picture, drawable
+from spark_dynamo.reports.runs import Runs
+from spark_dynamo.reports.status import LOOKS
+from spark_dynamo.reports.timeline import timeline
+from spark_dynamo.reports.trend import duration_points, row_points, trend
 from tests.runs.report.logs import NOW, made, nightly, of_every_kind
 from tests.runs.report.test_looks import left_open
 from tests.tiers import quick
@@ -338,7 +338,7 @@ def test_letters_that_no_font_has_are_boxes() -> None:
 def test_pictures_leave_pyplot_alone(python: Callable[..., Any]) -> None:
     code = """
 import sys
-from spark_dynamo.run_logs.report.runs import Runs
+from spark_dynamo.reports.runs import Runs
 from tests.runs.report.logs import nightly
 runs = Runs(nightly(3))
 assert "matplotlib" not in sys.modules

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from spark_dynamo.errors import ConfigurationError, MalformedItemError, TableNotFoundError
 from spark_dynamo.metadata.models import PipelineRunLog, RunStatus
-from spark_dynamo.run_logs.report.reading import read_children, read_run
-from spark_dynamo.run_logs.report.runs import Runs, runs
+from spark_dynamo.reports.reading import read_children, read_run
+from spark_dynamo.reports.runs import Runs, runs
 from tests.conftest import Server
 from tests.runs.report.logs import made
 from tests.runs.tables import ITEMS, RunTable, run_table

@@ -1,0 +1,1 @@
+"""Tables whose items are brought to their model's version."""
