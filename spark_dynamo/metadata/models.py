@@ -8,7 +8,7 @@ back as they went. An unknown field is an error.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
@@ -16,8 +16,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from spark_dynamo.errors.masking import masked
-from spark_dynamo.metadata.assumed import ASSUMED_UTC
 from spark_dynamo.schema.storage import StorageForm
+from spark_dynamo.timezones.assumed_utc import ASSUMED_UTC
 
 __all__ = [
     "DataFormat",
@@ -30,6 +30,7 @@ __all__ = [
     "StageInfo",
     "TableConfig",
     "TableType",
+    "seconds_between",
 ]
 
 
@@ -297,3 +298,14 @@ class PipelineRunLog(_MetadataModel):
     )
     lease_owner: str | None = Field(None, description="Host and process of the driver")
     expires_at: ExpiryTime | None = Field(None, description="When DynamoDB may delete the run log")
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> Decimal | None:
+    """Seconds between two times, to the microsecond; None where one is not known, or the clock was set back meanwhile.
+
+    >>> seconds_between(datetime(2026, 11, 1, 8), datetime(2026, 11, 1, 8, 1, 30))
+    Decimal('90.000000')
+    """
+    if start is None or end is None or end < start:
+        return None
+    return Decimal((end - start) // timedelta(microseconds=1)).scaleb(-6)

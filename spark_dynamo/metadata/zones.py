@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from spark_dynamo.metadata.assumed import ASSUMED_UTC
 from spark_dynamo.schema.nodes import Node
 from spark_dynamo.timezones import ensure_timezone_aware, read_iso, to_user_timezone, to_utc
+from spark_dynamo.timezones.assumed_utc import ASSUMED_UTC
 
 __all__ = ["shown", "taken", "taken_model"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType, VariantType
 
 from spark_dynamo.errors import nearest, shorten
+from spark_dynamo.predicates.lexer import Reference
 from spark_dynamo.predicates.refusals import refused
 from spark_dynamo.predicates.tree import Field, Key, Path
-from spark_dynamo.predicates.words import Reference
 from spark_dynamo.wire import types
 
 _MOST_LISTED = 12

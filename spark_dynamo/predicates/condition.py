@@ -11,12 +11,12 @@ from pyspark.sql.types import StructType
 from spark_dynamo.errors import nearest
 from spark_dynamo.predicates.columns import field_named, resolve
 from spark_dynamo.predicates.conditions import LONGEST, MOST_OPERATORS, Placeholders, operators, render
-from spark_dynamo.predicates.exact import Exact
+from spark_dynamo.predicates.lexer import Reference, words
 from spark_dynamo.predicates.parse import parse_references
 from spark_dynamo.predicates.refusals import refused, refusing
+from spark_dynamo.predicates.to_condition import Exact
 from spark_dynamo.predicates.tree import Field, Node, Path, RowValue
 from spark_dynamo.predicates.undeclared import declare
-from spark_dynamo.predicates.words import Reference, words
 from spark_dynamo.wire.actions import Condition
 
 _ROW = "new"

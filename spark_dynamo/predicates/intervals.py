@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_dynamo.predicates.ranges import ALL, EXISTS, NOTHING, Domain, Interval, intersection, prefixed, union
-from spark_dynamo.predicates.stored import HOLDS, stored_values
+from spark_dynamo.predicates.stored_superset import HOLDS, stored_values
 from spark_dynamo.predicates.tree import (
     And,
     ColumnComparison,

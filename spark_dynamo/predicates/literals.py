@@ -30,7 +30,7 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.errors import OptionError, shorten
-from spark_dynamo.predicates.moments import read_date, read_moment
+from spark_dynamo.predicates.literal_syntax import Literal, read_date, read_moment
 from spark_dynamo.predicates.numbers import (
     AS_DOUBLE,
     INTEGERS,
@@ -43,7 +43,6 @@ from spark_dynamo.predicates.numbers import (
     is_bigint,
 )
 from spark_dynamo.predicates.refusals import refused
-from spark_dynamo.predicates.spellings import Literal
 from spark_dynamo.predicates.tree import (
     ArrayContains,
     Comparison,

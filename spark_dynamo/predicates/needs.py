@@ -19,11 +19,11 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.errors import shorten
+from spark_dynamo.predicates.lexer import Reference, Word
+from spark_dynamo.predicates.literal_syntax import Literal
 from spark_dynamo.predicates.literals import kind_of, show
 from spark_dynamo.predicates.settings import Need, Setting
-from spark_dynamo.predicates.spellings import Literal
 from spark_dynamo.predicates.tree import Operand, Path, RowValue
-from spark_dynamo.predicates.words import Reference, Word
 from spark_dynamo.wire import types
 
 

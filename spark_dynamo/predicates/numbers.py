@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from pyspark.sql.types import ByteType, DataType, DecimalType, IntegerType, LongType, ShortType
 
-from spark_dynamo.predicates.spellings import Literal, digits_of
+from spark_dynamo.predicates.literal_syntax import Literal, digits_of
 from spark_dynamo.predicates.tree import And, Comparison, Known, Node, Operand, Operator, Value
 
 INTEGERS = (LongType, IntegerType, ShortType, ByteType)

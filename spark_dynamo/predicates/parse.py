@@ -21,12 +21,12 @@ from sqlglot.errors import SqlglotError
 from spark_dynamo.errors import shorten
 from spark_dynamo.predicates import literals, pairs
 from spark_dynamo.predicates.columns import resolve
-from spark_dynamo.predicates.likes import like_pattern
+from spark_dynamo.predicates.lexer import Function, Reference, Word, outlined, words
+from spark_dynamo.predicates.literal_syntax import Literal, like_pattern
 from spark_dynamo.predicates.literals import show
 from spark_dynamo.predicates.needs import needs_of_comparison, needs_of_name, needs_of_words
 from spark_dynamo.predicates.refusals import near, refused
 from spark_dynamo.predicates.settings import Need, Predicate
-from spark_dynamo.predicates.spellings import Literal
 from spark_dynamo.predicates.tree import (
     And,
     Constant,
@@ -43,7 +43,6 @@ from spark_dynamo.predicates.tree import (
     Size,
     Wildcard,
 )
-from spark_dynamo.predicates.words import Function, Reference, Word, outlined, words
 from spark_dynamo.wire import types
 
 

@@ -20,11 +20,11 @@ from pyspark.sql.types import (
 )
 
 from spark_dynamo.errors import shorten
+from spark_dynamo.predicates.lexer import Function, Reference, Word
+from spark_dynamo.predicates.literal_syntax import Literal, digits_of
 from spark_dynamo.predicates.numbers import INTEGERS
 from spark_dynamo.predicates.refusals import refused
-from spark_dynamo.predicates.spellings import Literal, digits_of
 from spark_dynamo.predicates.tree import Field, Path
-from spark_dynamo.predicates.words import Function, Reference, Word
 from spark_dynamo.wire import types
 
 Steps = tuple[str, ...]

@@ -16,8 +16,14 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from spark_dynamo.errors.masking import masked
-from spark_dynamo.metadata.durations import seconds_between
-from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRunLog, RunStatus, StageInfo
+from spark_dynamo.metadata.models import (
+    DataQualityResult,
+    LogLevel,
+    PipelineRunLog,
+    RunStatus,
+    StageInfo,
+    seconds_between,
+)
 from spark_dynamo.run_logs.events import (
     Checked,
     Counted,

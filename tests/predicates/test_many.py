@@ -14,9 +14,9 @@ from pyspark.sql.types import StructType
 from spark_dynamo.aws.client import Connection
 from spark_dynamo.aws.tables import Index, KeyAttribute, TableDescription
 from spark_dynamo.predicates.evaluate import mask
+from spark_dynamo.predicates.lexer import words
 from spark_dynamo.predicates.parse import parse_predicate
 from spark_dynamo.predicates.tree import And, Or
-from spark_dynamo.predicates.words import words
 from spark_dynamo.source.location import Found
 from spark_dynamo.source.options.source_options import SourceOptions
 from spark_dynamo.source.read.explain import plan_of

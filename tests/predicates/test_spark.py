@@ -13,9 +13,9 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from spark_dynamo.errors import OptionError
 from spark_dynamo.predicates.evaluate import evaluate
+from spark_dynamo.predicates.lexer import Literal, words
 from spark_dynamo.predicates.parse import parse_predicate, planned_predicate
 from spark_dynamo.predicates.settings import TOLD, Setting, Settings
-from spark_dynamo.predicates.words import Literal, words
 from tests.predicates.against_spark import differences, frame, outcomes
 from tests.predicates.generate import SCHEMA, predicate, table
 from tests.tiers import quick

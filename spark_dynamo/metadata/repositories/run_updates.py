@@ -14,8 +14,7 @@ from typing import Any
 import orjson
 
 from spark_dynamo.errors import ConditionFailedError, ItemNotFoundError, ValidationError, shorten
-from spark_dynamo.metadata.durations import seconds_between
-from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo
+from spark_dynamo.metadata.models import PipelineRunLog, RunStatus, StageInfo, seconds_between
 from spark_dynamo.metadata.repositories.actions import More, Written, updating
 from spark_dynamo.metadata.repositories.writing import send, update
 from spark_dynamo.metadata.steps import Ask, Steps

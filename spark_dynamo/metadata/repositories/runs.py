@@ -10,8 +10,14 @@ from typing import Any
 from spark_dynamo.config.layers import known_secrets
 from spark_dynamo.errors import ValidationError, shorten
 from spark_dynamo.errors.masking import masked
-from spark_dynamo.metadata.durations import seconds_between
-from spark_dynamo.metadata.models import DataQualityResult, LogLevel, PipelineRunLog, RunStatus, StageInfo
+from spark_dynamo.metadata.models import (
+    DataQualityResult,
+    LogLevel,
+    PipelineRunLog,
+    RunStatus,
+    StageInfo,
+    seconds_between,
+)
 from spark_dynamo.metadata.repositories.argument_orders import pipeline_first, pipeline_second, spelled_also
 from spark_dynamo.metadata.repositories.base import AsyncDynamoRepository, BaseDynamoRepository
 from spark_dynamo.metadata.repositories.calls import operation

@@ -26,6 +26,7 @@ from pyspark.sql.types import (
 from spark_dynamo.aws.tables import KeyAttribute, TableDescription
 from spark_dynamo.predicates.columns import field_named, resolve
 from spark_dynamo.predicates.evaluate import mask
+from spark_dynamo.predicates.lexer import Reference, words
 from spark_dynamo.predicates.parse import parse_references
 from spark_dynamo.predicates.refusals import refused
 from spark_dynamo.predicates.tree import (
@@ -38,7 +39,6 @@ from spark_dynamo.predicates.tree import (
     paths,
 )
 from spark_dynamo.predicates.undeclared import declare
-from spark_dynamo.predicates.words import Reference, words
 from spark_dynamo.source.read.session import session_settings
 from spark_dynamo.wire import types
 from spark_dynamo.wire.envelope import Item

@@ -35,7 +35,7 @@ from spark_dynamo.predicates.numbers import INTEGERS
 from spark_dynamo.predicates.ranges import EXISTS, NOTHING, Domain
 from spark_dynamo.predicates.refusals import refused
 from spark_dynamo.predicates.roundings import read_as
-from spark_dynamo.predicates.stored import stored_values
+from spark_dynamo.predicates.stored_superset import stored_values
 from spark_dynamo.predicates.tree import (
     And,
     ArrayContains,

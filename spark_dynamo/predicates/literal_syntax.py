@@ -1,15 +1,17 @@
-"""How Spark spells literals: escapes in strings, suffixes of numbers, and what type each spelling has."""
+"""How Spark writes literals: strings and their escapes, numbers and their suffixes, dates and times, LIKE patterns."""
 
 from __future__ import annotations
 
 import re
 import struct
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Literal as Choice
 
 from spark_dynamo.errors import shorten
 from spark_dynamo.predicates.refusals import refused
+from spark_dynamo.predicates.tree import Moment, Wildcard
 
 LiteralKind = Choice[
     "string", "int", "bigint", "smallint", "tinyint", "decimal", "double", "float", "binary", "date", "timestamp",
@@ -119,3 +121,95 @@ def read_typed(kind: str, value: str, text: str) -> Literal:
     if not re.fullmatch(r"(?:[0-9a-fA-F]{2})*", value):
         raise refused(f"has {shorten(text)}, which is not an even number of hexadecimal digits")
     return Literal("binary", bytes.fromhex(value), text)
+
+
+_DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?", re.ASCII)
+_MOMENT = re.compile(
+    r"(\d{4})-(\d{1,2})-(\d{1,2})[ T](\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6}))?(Z|[+-]\d\d:\d\d)?)?)?",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1)
+_FURTHEST_OFFSET = timedelta(hours=18)  # Java's
+
+
+def read_date(literal: Literal) -> date:
+    """A date; `OptionError` where the text is none of `2026-11-01`, `2026-11` and `2026`."""
+    match = _DATE.fullmatch(str(literal.value))
+    try:
+        if match:
+            return date(*(int(part or 1) for part in match.groups()))
+    except ValueError:
+        pass
+    raise refused(f"has {shorten(literal.text)} for a date; write it as DATE'2026-11-01'")
+
+
+def read_moment(literal: Literal, *, with_zone: bool) -> Moment:
+    """A moment; `OptionError` where the text is no ISO 8601, or has a zone where there must be none."""
+    text = str(literal.value)
+    if _DATE.fullmatch(text):
+        midnight = datetime.combine(read_date(literal), time())
+        return Moment(_micros(midnight), local=True)
+    match = _MOMENT.fullmatch(text)
+    try:
+        if match:
+            *parts, fraction, zone = match.groups()
+            year, month, day, hour, minute, second = (int(part or 0) for part in parts)
+            moment = datetime(year, month, day, hour, minute, second, int((fraction or "").ljust(6, "0")))
+            if zone is None:
+                return Moment(_micros(moment), local=True)
+            if with_zone:
+                return Moment(_micros(moment) - _offset(zone) // timedelta(microseconds=1), local=False)
+    except ValueError:
+        pass
+    example = "'2026-11-01T10:30:00Z'" if with_zone else "TIMESTAMP_NTZ'2026-11-01 10:30:00'"
+    raise refused(f"has {shorten(literal.text)} for a timestamp; write it as {example}")
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _offset(zone: str) -> timedelta:
+    if zone == "Z":
+        return timedelta(0)
+    hours, minutes = int(zone[1:3]), int(zone[4:])
+    offset = timedelta(hours=hours, minutes=minutes)
+    if minutes > 59 or offset > _FURTHEST_OFFSET:
+        raise ValueError("it is no offset")
+    return -offset if zone[0] == "-" else offset
+
+
+_WILDCARDS = {"_": Wildcard.ONE, "%": Wildcard.MANY}
+
+
+def like_pattern(pattern: str, escape: str) -> tuple[str | Wildcard, ...]:
+    """The parts of a pattern; `OptionError` where the escape character stands before an ordinary one or at the end.
+
+    >>> like_pattern("a%", "\\\\")
+    ('a', <Wildcard.MANY: '%'>)
+    """
+    parts: list[str | Wildcard] = []
+    characters = iter(pattern)
+    for character in characters:
+        if character == escape:
+            escaped = next(characters, None)
+            if escaped is None or escaped not in ("_", "%", escape):
+                raise refused(
+                    f"has the LIKE pattern {shorten(repr(pattern))}, in which the escape character '{escape}' stands "
+                    f"before neither _, % nor itself; double it"
+                )
+            _append(parts, escaped)
+        elif character in _WILDCARDS:
+            wildcard = _WILDCARDS[character]
+            if not (wildcard is Wildcard.MANY and parts[-1:] == [wildcard]):
+                parts.append(wildcard)
+        else:
+            _append(parts, character)
+    return tuple(parts)
+
+
+def _append(parts: list[str | Wildcard], character: str) -> None:
+    if parts and isinstance(parts[-1], str):
+        parts[-1] += character
+    else:
+        parts.append(character)

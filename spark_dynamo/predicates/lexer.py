@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
+from spark_dynamo.predicates.literal_syntax import TYPED, Literal, read_number, read_string, read_typed
 from spark_dynamo.predicates.refusals import near, refused
-from spark_dynamo.predicates.spellings import TYPED, Literal, read_number, read_string, read_typed
 
 
 @dataclass(frozen=True, slots=True)
