@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -133,6 +134,14 @@ def test_no_module_outgrows_its_reader() -> None:
 
 def test_every_room_is_in_the_list() -> None:
     assert {room_of(module) for module in modules()} == {*ROOMS, "__init__"}
+
+
+def test_the_architecture_names_every_room_and_what_is_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rooms = [name for cell in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)]
+    assert rooms == ROOMS
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py|(?:\w+/)+\w+)`", text)) - {"tests/test_house.py"}
+    assert [name for name in named if not (PACKAGE / name).exists() and not (ROOT / name).exists()] == []
 
 
 def test_nothing_lies_about() -> None:
