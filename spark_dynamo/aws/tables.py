@@ -37,7 +37,7 @@ __all__ = [
     "wait_until_active",
 ]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # boto3 builds its clients' methods at run time, so that there is no class to name
 DynamoDBClient: TypeAlias = Any
@@ -209,7 +209,7 @@ def ensure_table(
         raise ConfigurationError(_missing_index(found, name, missing[0]))
     if missing:
         names = ", ".join(index.name for index in missing)
-        _log.warning("Table '%s' exists without the indexes %s: queries by them will scan it", name, names)
+        logger.warning("Table '%s' exists without the indexes %s: queries by them will scan it", name, names)
     return found
 
 

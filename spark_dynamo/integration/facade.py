@@ -35,7 +35,7 @@ from spark_dynamo.run_logs.run import Run
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class SparkDynamoDBIntegration:
@@ -76,7 +76,7 @@ class SparkDynamoDBIntegration:
             if setting is None:
                 continue
             if name in RESOURCES and settings.get(name, setting) != setting:
-                _log.warning(
+                logger.warning(
                     "Pipeline '%s': spark_config says %s=%s, which wins over %s (%s)",
                     pipeline_id,
                     name,

@@ -12,7 +12,7 @@ from spark_dynamo.integration.settings import S3A_KEYS
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _HADOOP = "spark.hadoop."
 
@@ -55,7 +55,7 @@ def session_with(settings: Mapping[str, str]) -> SparkSession:
             except PySparkException:  # a setting of the application, not of the session
                 refused.append(name)
         if refused:
-            _log.warning(
+            logger.warning(
                 "The running Spark session can't take %s any more: stop it before another one is made",
                 ", ".join(refused),
             )

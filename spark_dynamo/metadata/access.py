@@ -16,7 +16,7 @@ from spark_dynamo.telemetry import operation as observe
 
 __all__ = ["Access"]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 300.0  # seconds after which a table is described again, as it may have got another index
 
@@ -74,7 +74,7 @@ class Access:
             return f"{self.connection.endpoint_url or 'aws'} {description.arn}"
         if table not in _told:
             _told.add(table)
-            _log.warning(
+            logger.warning(
                 "Table '%s' is read without its cache, which needs the permission dynamodb:DescribeTable to tell the table from "
                 "those of other accounts",
                 table,

@@ -16,7 +16,7 @@ from spark_dynamo.metadata.models import PipelineConfig, PipelineRunLog, TableCo
 
 __all__ = ["METADATA_TABLES", "MetadataTable", "create_tables"]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +104,5 @@ def create_tables(
         if table.ttl_attribute and (wait or active):
             enable_ttl(client, name, table.ttl_attribute)
         elif table.ttl_attribute:
-            _log.warning("Table '%s' is not ACTIVE yet, so TTL is still off: call create_tables again later", name)
+            logger.warning("Table '%s' is not ACTIVE yet, so TTL is still off: call create_tables again later", name)
     return list(tables)

@@ -22,7 +22,7 @@ __all__ = ["read_children", "read_run", "read_runs"]
 
 _BY_STATUS = "status-start_time-index"
 _MOST_HOURS = 1e6  # of the repository; no run log is as old as that
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class _ReadableOnly(Codec[PipelineRunLog]):
@@ -127,7 +127,7 @@ def read_children(config: DynamoDBConfig, log: PipelineRunLog, most: int = 100) 
             )
         ]
     except DynamoDBWrapperError as error:  # as of a table without the index
-        _log.info("The runs within run %s can't be asked for: %s", log.run_id, error)
+        logger.info("The runs within run %s can't be asked for: %s", log.run_id, error)
         return []
     return sorted(found, key=lambda child: child.start_time)[:most]
 
@@ -169,7 +169,7 @@ def _with_lost(
     try:
         reap(config)
     except DynamoDBWrapperError as error:
-        _log.info("Runs whose lease ran out are shown as lost, but could not be marked so: %s", error)
+        logger.info("Runs whose lease ran out are shown as lost, but could not be marked so: %s", error)
     # an index may be late: the row itself tells whether its driver has come back
     fresh = [(repository.get_by_run_id(log.run_id) or log) if is_overdue(log, now) else log for log in found]
     return [as_lost(log) if is_open(log) and is_overdue(log, now) else log for log in fresh]

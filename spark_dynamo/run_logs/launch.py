@@ -21,7 +21,7 @@ __all__ = ["launch"]
 
 _INTERRUPTED = 130  # what a shell makes of SIGINT
 _UNREADABLE = 2  # Python's own code where the file can't be opened
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def launch(job: str, arguments: Sequence[str], settings: RunSettings) -> int:
@@ -79,7 +79,7 @@ def _join_threads() -> None:
         try:
             callback()
         except Exception:
-            _log.warning("What a library does at the end of the threads failed", exc_info=True)
+            logger.warning("What a library does at the end of the threads failed", exc_info=True)
     for thread in threading.enumerate():
         if not thread.daemon and thread not in (threading.main_thread(), threading.current_thread()):
             thread.join()
@@ -118,7 +118,7 @@ def _telling(original: Callable[..., Any], listener: RunListener, returns: bool)
         try:
             listener.attach(result if returns else this)
         except Exception:
-            _log.debug("Run %s can't take in a Spark session", listener.run_id, exc_info=True)
+            logger.debug("Run %s can't take in a Spark session", listener.run_id, exc_info=True)
         return result
 
     return made

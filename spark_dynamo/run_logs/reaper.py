@@ -11,7 +11,7 @@ from spark_dynamo.run_logs.store import ExpiredRun, RunStore, lost_message
 
 __all__ = ["reap"]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def reap(
@@ -31,7 +31,7 @@ def reap(
     store = config if isinstance(config, RunStore) else _store(config or DynamoDBConfig())
     lost = [run for run in store.expired(now, scan=scan) if store.mark_lost(run, now, _message(run))]
     for run in lost:
-        _log.warning("Run %s of pipeline %s is lost: %s", run.run_id, run.pipeline_id, _message(run))
+        logger.warning("Run %s of pipeline %s is lost: %s", run.run_id, run.pipeline_id, _message(run))
     return lost
 
 

@@ -40,7 +40,7 @@ _MOST_WAITING = 1_000
 _FIRST_DELAY, _LONGEST_DELAY, _LONGEST_IN_HASTE = 0.1, 30.0, 0.5
 _SMALLEST_LARGEST = 20_000  # bytes; a row that is refused even so is not refused for its size
 _SPILLING = 1.0  # seconds of closing that are kept for the file
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -203,7 +203,7 @@ class Recorder:
         log, cut = fit(entry.state.snapshot(), entry.largest)
         if cut and not entry.is_cut:
             entry.is_cut = True
-            _log.warning("The log of run %s is too large. %s", log.run_id, cut)
+            logger.warning("The log of run %s is too large. %s", log.run_id, cut)
         item = self._store.item(log)
         item.pop("run_id")
         item[OWNER] = {"S": _owner()}
@@ -241,7 +241,7 @@ class Recorder:
         elif self._is_to_repeat(entry, found, log.status):
             return
         else:
-            _log.warning(
+            logger.warning(
                 "The row of run %s says '%s': '%s' is not written over it", log.run_id, found.status, log.status
             )
             entry.is_overtaken = True
@@ -274,7 +274,7 @@ class Recorder:
 
     def _succeeded(self) -> None:
         if self._failures:
-            _log.info("Run logs can be written to table '%s' again", self._store.table)
+            logger.info("Run logs can be written to table '%s' again", self._store.table)
         with self._condition:
             self._failures, self._retry_at, self.last_error = 0, 0.0, None
 
@@ -295,7 +295,7 @@ class Recorder:
             logging.DEBUG if self._refused else logging.WARNING
         )  # perhaps all are refused, as by a table with other keys
         self._refused = True
-        _log.log(level, "The log of run %s can't be written: %s", entry.state.run_id, error)
+        logger.log(level, "The log of run %s can't be written: %s", entry.state.run_id, error)
         with self._condition:
             entry.is_overtaken = True
             entry.is_given_up = entry.state.is_ended
@@ -313,10 +313,10 @@ class Recorder:
         # a single failure that may pass, as of a connection that was idle for long, is no news
         passes = error.original_error is not None and is_transient(error.original_error)
         if self._warned or (passes and self._failures < 2):
-            _log.debug("Writing run logs to table '%s' failed: %s", self._store.table, error)
+            logger.debug("Writing run logs to table '%s' failed: %s", self._store.table, error)
             return
         self._warned = True
-        _log.warning(
+        logger.warning(
             "Run logs can't be written to table '%s' for now; the job goes on, they are kept, and it is tried again: %s",
             self._store.table,
             error,
@@ -331,7 +331,7 @@ class Recorder:
         try:
             self._missed.add(entry.state.snapshot())
         except Exception:
-            _log.warning("The log of run %s is lost", entry.state.run_id, exc_info=True)
+            logger.warning("The log of run %s is lost", entry.state.run_id, exc_info=True)
 
 
 def _conclusive(entry: _Entry, status: str) -> set[int | None]:

@@ -27,7 +27,7 @@ from spark_dynamo.run_logs.watch import is_classic
 __all__ = ["RunListener", "register_run_listener"]
 
 _GRACE = 10.0  # seconds after a session's stop within which, at a prompt, an error of the last cell still fails its run
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _lock = threading.RLock()
 _listeners: dict[str, RunListener] = {}  # by engine
 
@@ -86,7 +86,9 @@ def register_run_listener(
         if registered is None:
             return RunListener(settings, outer=current_run())._attached(spark)
     if registered.is_launched:
-        _log.warning("This job's run is %s already, that of `spark-dynamo run`: it has no other one", registered.run_id)
+        logger.warning(
+            "This job's run is %s already, that of `spark-dynamo run`: it has no other one", registered.run_id
+        )
         return registered
     if registered.settings != settings:
         raise ConfigurationError(
@@ -196,7 +198,7 @@ class RunListener:
 
                 self._streams = StreamRuns(spark, self.settings, self.run)
             except Exception:
-                _log.debug("Streaming queries have no runs", exc_info=True)
+                logger.debug("Streaming queries have no runs", exc_info=True)
 
     def _reap(self) -> None:
         """Mark the runs as lost whose drivers died, as far as the table's index shows them, once the own row is there."""
@@ -204,7 +206,7 @@ class RunListener:
             if self.run.flush(60):
                 reap(self.run.store(), scan=False)
         except Exception:
-            _log.debug("Runs whose drivers died can't be looked for", exc_info=True)
+            logger.debug("Runs whose drivers died can't be looked for", exc_info=True)
 
     def _attached(self, spark: Any) -> RunListener:
         try:
@@ -264,7 +266,7 @@ class RunListener:
             try:
                 streams.stop()
             except Exception:
-                _log.debug("Streaming queries' runs can't be ended", exc_info=True)
+                logger.debug("Streaming queries' runs can't be ended", exc_info=True)
 
 
 def _never() -> bool:

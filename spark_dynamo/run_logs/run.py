@@ -48,7 +48,7 @@ _MOST_REFUSALS = 100  # metrics that can't be counted, of which each is told onc
 _TERM_SECONDS = 4.0  # of a terminated process for the last writes
 _SETTLE_SECONDS = 5.0  # for what Spark has yet to tell of a run that ends
 _EXIT_SECONDS = 1.0  # for the same of all runs, where the process ends
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Run:
@@ -147,7 +147,9 @@ class Run:
             if not self._has_warned:
                 self._has_warned = True
                 why = "has ended" if self._state.is_ended else f"belongs to process {self._process}"
-                _log.warning("Run %s %s: what it is told now is not noted (%s)", self.run_id, why, type(event).__name__)
+                logger.warning(
+                    "Run %s %s: what it is told now is not noted (%s)", self.run_id, why, type(event).__name__
+                )
             return False
         try:
             if not self._state.apply(event):
@@ -156,7 +158,7 @@ class Run:
             self._refuse(event, error)
             return False
         except Exception:  # as where the user's objects have methods that fail
-            _log.warning("Run %s can't take in a %s", self.run_id, type(event).__name__, exc_info=True)
+            logger.warning("Run %s can't take in a %s", self.run_id, type(event).__name__, exc_info=True)
             return False
         recorder_for(*self._place).changed(self._state, urgent=isinstance(event, Ended), lease=self._lease)
         return True
@@ -173,7 +175,7 @@ class Run:
         name = text(getattr(event, "name", ""))
         if name not in self._refused and len(self._refused) < _MOST_REFUSALS:
             self._refused.add(name)
-            _log.warning("Run %s: %s", self.run_id, error)
+            logger.warning("Run %s: %s", self.run_id, error)
             self.log(str(error), LogLevel.WARNING)
 
     def log(self, message: str, level: str = LogLevel.INFO, **details: Any) -> None:
@@ -258,7 +260,7 @@ class Run:
                 if is_classic(spark):  # a session's tags are those of its queries, not of the jobs of RDDs
                     spark.sparkContext.addJobTag(self.job_tag)
         except Exception:  # no trouble of Spark's is to come from here
-            _log.debug("Run %s learns nothing of its Spark session", self.run_id, exc_info=True)
+            logger.debug("Run %s learns nothing of its Spark session", self.run_id, exc_info=True)
         source = None if self._watch is None else self._watch.source
         if version or application or source:
             self.tell(Described(_now(), spark_version=version, spark_application_id=application, metrics_source=source))

@@ -11,7 +11,7 @@ from spark_dynamo.metadata.models import PipelineRunLog
 
 __all__ = ["MissedLogs"]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class MissedLogs:
@@ -33,8 +33,8 @@ class MissedLogs:
                 handle, name = tempfile.mkstemp(".jsonl", "spark-dynamo-missed-runs-", self._folder)
                 os.close(handle)
                 self.path = Path(name)
-                _log.warning("Run logs that could not be written to table '%s' are in %s", self._table, self.path)
+                logger.warning("Run logs that could not be written to table '%s' are in %s", self._table, self.path)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(log.model_dump_json() + "\n")
         except Exception:  # a full disk must not end a job either
-            _log.warning("The log of run %s could be written nowhere and is lost", log.run_id, exc_info=True)
+            logger.warning("The log of run %s could be written nowhere and is lost", log.run_id, exc_info=True)

@@ -25,7 +25,7 @@ _ATTEMPTS = 20  # at a row into which somebody else writes all the time
 _AT_THE_END = frozenset(
     {LEASE, "current_stage", "error_message", "error_stack_trace"}
 )  # what an ended run may not keep
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def import_missed_runs(path: str | Path, config: DynamoDBConfig | None = None) -
     for log in logs.values():
         found = _write(store, log)
         if found is not None:
-            _log.warning(
+            logger.warning(
                 "The row of run %s says '%s': '%s' is not written over it", log.run_id, found.status, log.status
             )
         status = None if found is None else found.status
@@ -95,7 +95,7 @@ def _write(store: RunStore, log: PipelineRunLog) -> Stored | None:
     is_open = log.status in OPEN_STATUSES
     log, cut = fit(log)
     if cut:
-        _log.warning("The log of run %s is too large. %s", log.run_id, cut)
+        logger.warning("The log of run %s is too large. %s", log.run_id, cut)
     item = store.item(log)
     item.pop("run_id")
     if is_open:  # nobody renews it

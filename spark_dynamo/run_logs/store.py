@@ -38,7 +38,7 @@ _KEY = METADATA_TABLES["pipeline_run_logs"].partition_key.name
 _STATUS_INDEX = "status-start_time-index"
 _MOST_STAGES_MARKED = 100  # an expression has at most 4 KB
 _OPEN = tuple(sorted(OPEN_STATUSES))
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Item: TypeAlias = dict[str, dict[str, Any]]  # attributes in DynamoDB JSON
 _NOTHING: Mapping[Any, Any] = {}
@@ -198,7 +198,7 @@ class RunStore:
             if not scan:
                 return
             statuses = (None,)
-            _log.info(
+            logger.info(
                 "Table '%s' has no index '%s' with all attributes: it is scanned for lost runs",
                 self.table,
                 _STATUS_INDEX,

@@ -32,7 +32,7 @@ _SETTLE_SECONDS = 5.0  # for what the jobs of a query that has ended have yet to
 _ANSWER_SECONDS = 2.0  # for Spark, which may be gone
 _ENDED_KEPT = 1_000
 _TABLES_KEPT = 1_000
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _to_stop: weakref.WeakSet[StreamRuns] = weakref.WeakSet()
 _is_registered = False
@@ -166,7 +166,7 @@ class StreamRuns:
     def _warn(self, error: Exception) -> None:
         level = logging.DEBUG if self._has_warned else logging.WARNING
         self._has_warned = True
-        _log.log(level, "Streaming queries can't be logged: %s", error)
+        logger.log(level, "Streaming queries can't be logged: %s", error)
 
 
 class _Listener(StreamingQueryListener):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spark_dynamo.telemetry.operations import Operation
 
 NAME = "spark_dynamo"
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _DURATION_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)  # seconds, as the conventions advise
 _API = ("opentelemetry.metrics", "opentelemetry.trace")
 
@@ -141,7 +141,7 @@ def instruments_in_use() -> Instruments | None:
             _instruments = Instruments(None, None)
         except Exception:  # another version's API; an operation must not fail for that
             _is_unusable = True
-            _log.warning("Metrics and spans are left out: this OpenTelemetry can't be used", exc_info=True)
+            logger.warning("Metrics and spans are left out: this OpenTelemetry can't be used", exc_info=True)
     return _instruments
 
 
@@ -159,7 +159,7 @@ def run_metric(name: str, value: Any, unit: str | None, *, pipeline: str) -> Non
     try:
         instruments.count_run_metric(value if isinstance(value, int) else float(value), attributes)
     except Exception:
-        _log.debug("Metric %s can't be told to OpenTelemetry", name, exc_info=True)
+        logger.debug("Metric %s can't be told to OpenTelemetry", name, exc_info=True)
 
 
 def use_providers(meter_provider: MeterProvider | None = None, tracer_provider: TracerProvider | None = None) -> None:

@@ -24,7 +24,7 @@ __all__ = ["Cache"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _PAUSE = 5.0  # seconds until a store that failed is tried again
 _EVERYTHING, _QUERIES = "everything", "queries"
@@ -121,7 +121,7 @@ class Cache(ABC):
                 first = self._down_until is None
                 self._down_until = time.monotonic() + _PAUSE
             if first:
-                _log.warning(
+                logger.warning(
                     "The cache %s is down, and DynamoDB is read instead until it answers again: %s: %s",
                     type(self).__name__,
                     type(error).__name__,
@@ -131,7 +131,7 @@ class Cache(ABC):
         if was_down:
             with self._lock:
                 self._down_until = None
-            _log.info("The cache %s answers again", type(self).__name__)
+            logger.info("The cache %s answers again", type(self).__name__)
         return answer
 
     def _catch_up(self) -> None:

@@ -25,7 +25,7 @@ __all__ = ["Bounds", "Wanted", "checked_limit", "find", "key_condition", "read",
 
 T = TypeVar("T", bound=BaseModel)
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _told: set[tuple[str, str]] = set()  # tables and indexes that the log has named as missing
 _told_lock = threading.Lock()
 
@@ -269,7 +269,7 @@ def _tell_of_scan(identity: str, table: str, wanted: Wanted) -> None:
         is_new = (identity, wanted.index) not in _told
         _told.add((identity, wanted.index))
     if is_new:
-        _log.warning(
+        logger.warning(
             "Table '%s' has no index '%s' with all attributes, by %s: it is scanned whole. Add the index, or create the "
             "table by create_tables",
             table,

@@ -12,7 +12,7 @@ __all__ = ["JvmEvents"]
 
 _classes: WeakKeyDictionary[Any, tuple[Any, Any]] = WeakKeyDictionary()  # by gateway
 _QUEUE = "spark-dynamo"
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class JvmEvents:
@@ -55,7 +55,7 @@ def _compile_both(jvm: Any) -> tuple[Any, Any]:
     try:
         return events, _compiled(jvm, "RunTables", loader)[1]
     except Exception:
-        _log.debug("The tables that queries read and write can't be told", exc_info=True)
+        logger.debug("The tables that queries read and write can't be told", exc_info=True)
         return events, None
 
 

@@ -33,7 +33,7 @@ _PACE = 1.0  # seconds between two questions while runs are open
 _ENDED_KEPT = 1_000  # works that are over, of which late tasks may yet be told
 _SCHEMAS_KEPT = 1_000
 _LONGEST_ERROR = 2_000  # characters, of a stage
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _lock = threading.RLock()  # a signal's handler may come in between
 _watches: dict[str, ClassicWatch | None] = {}  # by application
@@ -96,7 +96,7 @@ class ClassicWatch:
                 try:
                     _watches[application] = cls(context)
                 except Exception:
-                    _log.warning("Runs have no figures: the listener can't be added to this Spark", exc_info=True)
+                    logger.warning("Runs have no figures: the listener can't be added to this Spark", exc_info=True)
                     _watches[application] = None
             return _watches[application]
 
@@ -158,10 +158,10 @@ class ClassicWatch:
                 elif self._watched and not self._is_over:
                     self._look()
             except Py4JJavaError:  # what was not told this time is lost, but the JVM is there
-                _log.debug("Spark fails to tell what runs did", exc_info=True)
+                logger.debug("Spark fails to tell what runs did", exc_info=True)
                 self._lost()
             except Exception:  # the JVM is gone: what is known stays
-                _log.debug("Spark can't be asked what runs did", exc_info=True)
+                logger.debug("Spark can't be asked what runs did", exc_info=True)
                 self._over()
             finally:
                 if asked is not None:
@@ -206,7 +206,7 @@ class ClassicWatch:
             try:
                 self._take(event, changed)
             except Exception:  # one odd event must not keep the others from their runs
-                _log.debug("An event of Spark's can't be taken in: %s", event.get("kind"), exc_info=True)
+                logger.debug("An event of Spark's can't be taken in: %s", event.get("kind"), exc_info=True)
                 self._lost()
         for work in changed.values():
             self._measure(work)

@@ -45,7 +45,7 @@ _METHOD = "_execute_and_fetch_as_iterator"  # of the client: all that runs passe
 _STOPPING = ("release_session", "close")  # what a session's stop calls
 _OBSERVATION = "spark-dynamo-rows-"
 _PACE = 0.5  # seconds between two tellings of an operation's progress
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _lock = threading.RLock()
 _watches: weakref.WeakKeyDictionary[Any, ConnectWatch] = weakref.WeakKeyDictionary()
 
@@ -228,7 +228,7 @@ class ConnectWatch:
             try:
                 self._removal = self._install()
             except Exception:
-                _log.debug("This client of Spark Connect can't be watched", exc_info=True)
+                logger.debug("This client of Spark Connect can't be watched", exc_info=True)
         return self._removal is not None
 
     def _install(self) -> Callable[[], None]:
@@ -364,7 +364,7 @@ class ConnectWatch:
         try:
             return function(*arguments)
         except Exception:
-            _log.debug("An operation of Spark Connect can't be watched", exc_info=True)
+            logger.debug("An operation of Spark Connect can't be watched", exc_info=True)
             return None
 
 

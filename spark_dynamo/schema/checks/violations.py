@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Unchecked", "unchecked", "violations"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _COLUMN = "violations"
 
@@ -70,7 +70,7 @@ def violations(
     _check_columns(schema, node, model)
     left = _unchecked_of(node)
     if left:
-        _LOG.warning(
+        logger.warning(
             "violations of %s: not checked, as only Python can do it: %s",
             model.__name__,
             "; ".join(f"{path or 'the model'}: {what}" for path, what in left),

@@ -20,7 +20,7 @@ from stat import S_ISDIR
 from pyspark import TaskContext
 
 _APPLICATION, _EXECUTION = "spark.app.id", "spark.sql.execution.id"  # local properties of a task of Spark SQL
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def leave_receipt(execution: Execution, receipt: Receipt) -> None:
         hidden.write_text(json.dumps(asdict(receipt)))
         hidden.rename(shown)  # whole, or not there
     except OSError:
-        _log.debug("The run that this write belongs to is not told what it did", exc_info=True)
+        logger.debug("The run that this write belongs to is not told what it did", exc_info=True)
 
 
 def take_receipts(execution: Execution) -> Iterator[Receipt]:
