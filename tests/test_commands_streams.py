@@ -82,9 +82,12 @@ def test_a_server_needs_no_standard_output(table: RunTable) -> None:
     port = free_port()
     command = ["/bin/sh", "-c", f"exec {shlex.join(COMMAND)} local --port {port} >&-"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, **table.environment()}) as process:
-        until(lambda: is_answered(port))
-        process.send_signal(signal.SIGTERM)
-        assert (process.wait(60), process.stderr and process.stderr.read()) == (0, b"")
+        try:
+            until(lambda: is_answered(port))
+            process.send_signal(signal.SIGTERM)
+            assert (process.wait(60), process.stderr and process.stderr.read()) == (0, b"")
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

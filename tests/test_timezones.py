@@ -297,8 +297,9 @@ def test_a_text_that_is_no_time_is_named(text: str) -> None:
 @pytest.mark.parametrize("time", ["hello", None, 7, date(2026, 7, 1)])
 def test_what_is_no_time_is_named(time: Any) -> None:
     manager = TimezoneManager()
-    calls: list[Any] = [to_utc, to_user_timezone, convert_utc_to_user_tz, ensure_timezone_aware]
-    calls += [manager.to_utc, manager.to_timezone, manager.ensure_timezone, manager.format_iso]
+    calls: list[Any] = [to_user_timezone, convert_utc_to_user_tz, ensure_timezone_aware]
+    calls += [manager.to_timezone, manager.ensure_timezone, manager.format_iso]
+    calls += [to_utc, manager.to_utc] if time is not None else []  # of which None is None
     calls.append(lambda time: to_user_timezone(time, "Asia/Tokyo"))
     for call in calls:
         with pytest.raises(ConfigurationError) as caught:

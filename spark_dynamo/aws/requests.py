@@ -240,6 +240,7 @@ class Requests:
         self.stop = threading.Event()
         self.backoff = Backoff(self.stop, patience=patience, counts=self.counts)
         self._sender = sender(connection)
+        self._told: Exception | None = None  # what requests fail at, since the last success
         self._throttling: Counter[str] = Counter()
         self._logged_at: float | None = None
 
@@ -273,6 +274,7 @@ class Requests:
             else:
                 self.counts.add(requests=1)
                 if done(answer):
+                    self._told = None
                     self.backoff.succeeded()
                 return answer
 
@@ -295,6 +297,7 @@ class Requests:
                     raise
                 self._failed(operation, cause, sent_at)
             else:
+                self._told = None
                 self.backoff.succeeded()
                 return got
 
@@ -351,8 +354,12 @@ class Requests:
             patience = min(PATIENCE_UNREACHED, patience)
         elif kind == "server_errors" and self.connection.is_loopback and not is_in_use(error):
             patience = min(PATIENCE_LOCAL, patience)
+        if not isinstance(error, TimeLimitError):
+            self._told = error
         if not self.backoff.failed(kind, patience=patience, sent_at=sent_at):
             tried = self.backoff.tried()
+            # the last request may have had hardly any time; what the others failed at says more
+            error = self._told or error
             raise explain(error, self.connection.endpoint_url, self.connection.region, self.table, tried) from error
         self.counts.add(retries=1)
 

@@ -15,6 +15,9 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: spark-dynamo demo")(demo)
 
 
+_LOOK_SECONDS = 0.5
+
+
 def local(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
     engine: Annotated[
@@ -37,7 +40,8 @@ def local(
         screen.print(f"  export DYNAMODB_ENDPOINT_URL={server.endpoint_url} AWS_REGION={server.region}")
         screen.print("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local")
         screen.print("Ctrl-C ends it.")
-        ended.wait()
+        while not ended.wait(_LOOK_SECONDS):  # a signal just before the wait would not end one without a limit
+            pass
 
 
 def demo() -> None:

@@ -263,15 +263,17 @@ def test_what_cannot_pass_ends_the_task_at_once(
 def test_a_fault_that_never_passes_ends_the_task_when_its_patience_is_over(
     proxy: FaultyServer, table: str, fault: str, error: type[Exception], sentence: str, kind: str
 ) -> None:
+    connection = proxy.hasty_connection if fault == "read timeout" else proxy.connection
+    list(fetch_pages(Requests(connection, table), batches(), concurrency=4))  # making a client takes its time
     started = time.monotonic()
     # that a client who waits forever fails the test in place of hanging it
-    proxy.choose = lambda operation, request: fault if time.monotonic() < started + 10 else "ValidationException"
-    connection = proxy.hasty_connection if fault == "read timeout" else proxy.connection
-    requests = Requests(connection, table, patience=0.6)
+    proxy.choose = lambda operation, request: fault if time.monotonic() < started + 30 else "ValidationException"
+    requests = Requests(connection, table, patience=1.5)
     with pytest.raises(error) as caught:
         list(fetch_pages(requests, batches(), concurrency=4))
-    assert 0.5 < time.monotonic() - started < 10  # no request is begun when hardly any time is left
-    tried = rf"(\d+) requests failed within \d+\.\d s \(\1 {kind}\), and none succeeded; option retryTimeout says"
+    assert 1.4 < time.monotonic() - started < 20  # no request is begun when hardly any time is left
+    # on a busy machine the last one may have been without an answer
+    tried = rf"\d+ requests failed within \d+\.\d s \(\d+ {kind}(, 1 connection errors)?\), and none succeeded; option retryTimeout"
     assert re.search(f"{sentence}.*{tried}", str(caught.value))
     assert requests.counts.retries >= 4
 

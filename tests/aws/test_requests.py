@@ -64,15 +64,17 @@ def test_a_passing_trouble_is_repeated_until_it_passes(trouble: Reply) -> None:
 
 @pytest.mark.parametrize("trouble", quick(4, PASSING), ids=NAMES)
 def test_a_lasting_trouble_ends_in_one_named_error(trouble: Reply) -> None:
-    with scripted_server(lambda operation, request: trouble) as server:
-        requests = Requests(server.connection, "t", patience=0.3)
+    answers = itertools.chain([Reply({"Items": []})], itertools.repeat(trouble))
+    with scripted_server(lambda operation, request: next(answers)) as server:
+        Requests(server.connection, "t").send("Scan", b'{"TableName":"t"}')  # making a client takes its time
+        requests = Requests(server.connection, "t", patience=0.5)
         with pytest.raises((RequestFailedError, ConnectionError)) as caught:
             requests.send("Scan", b'{"TableName":"t"}')
     assert caught.value.context["endpoint"] == server.endpoint
     counts = requests.counts
     assert counts.requests == counts.retries + 1 >= 3
     assert counts.throttles + counts.server_errors + counts.connection_errors == counts.requests
-    kinds = rf"\({counts.requests} [a-z ]+\)"
+    kinds = r"\(\d+ [a-z ]+(, \d+ connection errors)?\)"  # on a busy machine, the last one may be without an answer
     sentence = (
         rf"{counts.requests} requests failed within \d\.\d s {kinds}, and none succeeded; option retryTimeout says"
     )

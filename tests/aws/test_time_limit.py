@@ -234,3 +234,12 @@ def test_what_passes_at_a_server_of_this_machine_has_all_the_patience(
         with pytest.raises((RequestFailedError, ConnectionError)):
             patient(server).send("Scan", b'{"TableName":"t"}')
         assert time.monotonic() - started > PATIENCE * 0.9
+
+
+def test_the_error_says_what_requests_fail_at_though_the_last_one_had_no_time_left() -> None:
+    """Of an answer that takes longer than the time that is left, only that can be said."""
+    answers = itertools.chain([Reply({"Items": []})], [refusal("ThrottlingException")], itertools.repeat(HANGS))
+    with scripted_server(lambda operation, request: next(answers)) as server:
+        patient(server, patience=60.0).send("Scan", b'{"TableName":"t"}')
+        with pytest.raises(RequestFailedError, match=r"keeps throttling.*1 throttled, \d connection errors"):
+            patient(server).send("Scan", b'{"TableName":"t"}')
