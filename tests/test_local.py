@@ -154,12 +154,12 @@ def test_what_names_a_place_itself_is_left_alone(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_announcement_of_a_dead_process_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spark_dynamo.aws import announcement
+    from spark_dynamo.aws import embedded_server
 
     announce(Announcement("http://127.0.0.1:9", "us-east-1"))
     try:
         assert find_announcement() is not None
-        monkeypatch.setattr(announcement, "_started", lambda process: "another time")
+        monkeypatch.setattr(embedded_server, "_started", lambda process: "another time")
         assert find_announcement() is None
     finally:
         announce(None)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from spark_dynamo.aws import flight as flight_module
+from spark_dynamo.aws import in_flight as flight_module
 from spark_dynamo.aws import requests as requests_module
 from spark_dynamo.aws.batch_write import BatchWriter
 from spark_dynamo.aws.in_flight import FEWEST, MOST, Flight, Limit, consumed_write_units, write_units

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import HTTPClientError
 
-from spark_dynamo.aws import headers, objects
+from spark_dynamo.aws import headers, s3
 from spark_dynamo.aws.client import Connection, dynamodb_client, raw_client
 from spark_dynamo.aws.failures import explain, is_transient
 from spark_dynamo.aws.requests import Requests
@@ -39,7 +39,7 @@ def shown(error: BaseException) -> str:
     [
         lambda place: Requests(place, "t", patience=60).send("Scan", b'{"TableName":"t"}'),
         lambda place: describe_table(dynamodb_client(place), "t"),
-        lambda place: objects.check_bucket(place, "bucket"),
+        lambda place: s3.check_bucket(place, "bucket"),
     ],
     ids=["raw", "boto3", "s3"],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spark_dynamo.errors import ConfigurationError, OptionError
-from spark_dynamo.source import other_names
+from spark_dynamo.source.options import other_names
 from spark_dynamo.source.options.source_options import SourceOptions
 from spark_dynamo.source.options.table import OPTIONS
 from spark_dynamo.source.read.explain import explain_read

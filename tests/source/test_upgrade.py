@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from spark_dynamo.aws.tables import Index, KeyAttribute
 from spark_dynamo.errors import MigrationError, OptionError, SchemaError
 from spark_dynamo.schema.evolve import migration
-from spark_dynamo.source import upgrade as room
+from spark_dynamo.source.upgrade import table as room
 from spark_dynamo.source.upgrade.conditional_update import rewriting
 from spark_dynamo.source.upgrade.table import UpgradeReport, upgrade_table
 from spark_dynamo.wire.equality import is_done

@@ -19,7 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 
-from spark_dynamo.reports import openlineage
+from spark_dynamo.run_logs import openlineage
 
 __all__ = ["Specification", "specification"]
 
