@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from spark_dynamo.errors import shorten
+from spark_dynamo.wire.item_limits import TOO_DEEP
 from spark_dynamo.wire.scalars import read_binary
 from spark_dynamo.wire.variant.layout import parse_number
 
@@ -26,7 +27,7 @@ def shape_problem(attribute: Any) -> str:
     try:
         return next(_problems(attribute, ""), "")
     except RecursionError:
-        return "it is nested more than 32 levels deep, which DynamoDB refuses"
+        return TOO_DEEP
 
 
 def _problems(attribute: Any, path: str) -> Iterator[str]:
